@@ -1,0 +1,208 @@
+"""What the use cases need from the outside, each need a port of a few methods. Adapters satisfy them structurally."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
+
+from baton.jobs.messages import Payment, Price, TicketParams
+from baton.kernel.capabilities import Capabilities
+from baton.kernel.ids import Address, SessionId
+
+__all__ = [
+    "Admitted",
+    "AuthWebhook",
+    "FetchError",
+    "MediaStore",
+    "Payments",
+    "Quote",
+    "SegmentFetcher",
+    "SegmentSpool",
+    "SenderCheck",
+    "Signer",
+    "SpoolError",
+    "SpooledSegment",
+    "StoreError",
+    "WebhookRefusedError",
+]
+
+
+class Signer(Protocol):
+    """The node's own key, or its absence: a node without one signs everything with nothing."""
+
+    @property
+    def address(self) -> Address:
+        """The address results are signed for; 20 zero bytes without a key."""
+        ...
+
+    @property
+    def orch_id(self) -> str:
+        """Checksummed address, or ``offchain``: how renditions name their maker."""
+        ...
+
+    def sign(self, message: bytes) -> bytes:
+        """65 bytes over ``message``, or no bytes without a key."""
+        ...
+
+
+class SenderCheck(Protocol):
+    """Whether a gateway's signature counts. Off-chain nodes take every one."""
+
+    @property
+    def identifies_senders(self) -> bool:
+        """True when a passed check proves who the sender is."""
+        ...
+
+    def verify(self, sender: Address, message: bytes, signature: bytes) -> bool:
+        """Whether ``sender`` signed ``message``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """Terms for one sender and session; all absent off-chain."""
+
+    price: Price | None = None
+    ticket_params: TicketParams | None = None
+    capability_prices: tuple[Price, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """What payments hold for one admitted request, to be settled or released exactly once."""
+
+    sender: Address
+    session_id: SessionId
+    hold_id: int = 0
+
+
+class Payments(Protocol):
+    """Where money stands. The order of calls for a segment: quote, accept, then settle or release.
+
+    Every method may raise ``RefusedError`` with the status and text the peer shall see.
+    """
+
+    async def quote(
+        self,
+        *,
+        sender: Address,
+        session_id: SessionId,
+        capabilities: Capabilities | None,
+        price_override: Price | None = None,
+    ) -> Quote:
+        """Terms for this sender and session; ``capabilities`` None quotes the node as a whole."""
+        ...
+
+    async def accept(
+        self, *, payment: Payment, session_id: SessionId, estimated_px: int
+    ) -> Admitted:
+        """Take the tickets of a payment, then demand a balance that covers the job; holds its estimated cost."""
+        ...
+
+    async def settle(self, admitted: Admitted, *, pixels: int) -> None:
+        """Debit the work that was done and release the hold."""
+        ...
+
+    async def release(self, admitted: Admitted) -> None:
+        """Give the hold back: nothing was delivered."""
+        ...
+
+
+class MediaStore(Protocol):
+    """Where renditions wait until the gateway fetched them. Sessions are folders; names never escape them."""
+
+    async def save(
+        self, *, session_id: SessionId, name: str, data: bytes, content_type: str
+    ) -> str:
+        """Keep ``data`` under ``name`` (may hold one ``/``) and return the URL a peer can fetch it from.
+
+        Raises ``StoreError`` when it cannot be kept.
+        """
+        ...
+
+    async def end_session(self, session_id: SessionId) -> None:
+        """The session is over: its objects go after a grace period. Unknown sessions are fine."""
+        ...
+
+
+class StoreError(Exception):
+    """A rendition could not be kept; the text is for the peer."""
+
+
+class SpooledSegment(Protocol):
+    """A received segment on our disk; leaving the context removes it."""
+
+    @property
+    def path(self) -> str:
+        """The file."""
+        ...
+
+    @property
+    def size_bytes(self) -> int:
+        """Its length."""
+        ...
+
+    @property
+    def content_hash(self) -> bytes:
+        """Keccak-256 of its bytes."""
+        ...
+
+    async def __aenter__(self) -> Self:
+        """The segment itself."""
+        ...
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        """Remove the file."""
+        ...
+
+
+class SegmentSpool(Protocol):
+    """Takes segments in without holding them in memory."""
+
+    async def receive(
+        self, body: AsyncIterator[bytes], *, limit_bytes: int
+    ) -> SpooledSegment:
+        """Write ``body`` to a file of our own naming, hashing as it comes.
+
+        Raises:
+            SpoolError: longer than ``limit_bytes``, or no room on disk. Nothing is left behind.
+        """
+        ...
+
+
+class SpoolError(Exception):
+    """A body could not be taken in."""
+
+
+class SegmentFetcher(Protocol):
+    """Downloads a segment that a gateway left in a store. Never reaches into the operator's own network."""
+
+    def fetch(self, url: str, *, limit_bytes: int) -> AsyncIterator[bytes]:
+        """The bytes behind ``url``; raises ``FetchError``."""
+        ...
+
+
+class FetchError(Exception):
+    """A segment could not be downloaded: refused address, wrong status, too long, too slow."""
+
+
+class AuthWebhook(Protocol):
+    """The operator's own say over who may ask."""
+
+    async def authenticate(self, sender: Address) -> Price | None:
+        """Price override for the sender, if any.
+
+        Raises:
+            WebhookRefusedError: its text follows ``authentication failed: ``.
+        """
+        ...
+
+
+class WebhookRefusedError(Exception):
+    """The webhook said no, or said nothing we could use."""
