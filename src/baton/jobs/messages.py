@@ -177,9 +177,7 @@ def flatten_segment(metadata: SegmentMetadata) -> bytes:
     sequence = abs(metadata.seq).to_bytes(_WORD_BYTES, "big")
     content_hash = metadata.content_hash[-_WORD_BYTES:].rjust(_WORD_BYTES, b"\x00")
     names = b"".join(
-        keccak256(p.name.encode("utf-8", "surrogateescape"))[:_NAME_ID_BYTES]
-        .hex()
-        .encode("ascii")
+        keccak256(p.name.encode("utf-8", "surrogateescape"))[:_NAME_ID_BYTES].hex().encode("ascii")
         for p in metadata.profiles
     )
     return manifest_id_bytes(metadata.manifest_id) + sequence + content_hash + names

@@ -19,6 +19,8 @@ __all__ = [
     "SegmentFetcher",
     "SegmentSpool",
     "SenderCheck",
+    "ServedMedia",
+    "ServedObject",
     "Signer",
     "SpoolError",
     "SpooledSegment",
@@ -93,9 +95,7 @@ class Payments(Protocol):
         """Terms for this sender and session; ``capabilities`` None quotes the node as a whole."""
         ...
 
-    async def accept(
-        self, *, payment: Payment, session_id: SessionId, estimated_px: int
-    ) -> Admitted:
+    async def accept(self, *, payment: Payment, session_id: SessionId, estimated_px: int) -> Admitted:
         """Take the tickets of a payment, then demand a balance that covers the job; holds its estimated cost."""
         ...
 
@@ -111,9 +111,7 @@ class Payments(Protocol):
 class MediaStore(Protocol):
     """Where renditions wait until the gateway fetched them. Sessions are folders; names never escape them."""
 
-    async def save(
-        self, *, session_id: SessionId, name: str, data: bytes, content_type: str
-    ) -> str:
+    async def save(self, *, session_id: SessionId, name: str, data: bytes, content_type: str) -> str:
         """Keep ``data`` under ``name`` (may hold one ``/``) and return the URL a peer can fetch it from.
 
         Raises ``StoreError`` when it cannot be kept.
@@ -165,9 +163,7 @@ class SpooledSegment(Protocol):
 class SegmentSpool(Protocol):
     """Takes segments in without holding them in memory."""
 
-    async def receive(
-        self, body: AsyncIterator[bytes], *, limit_bytes: int
-    ) -> SpooledSegment:
+    async def receive(self, body: AsyncIterator[bytes], *, limit_bytes: int) -> SpooledSegment:
         """Write ``body`` to a file of our own naming, hashing as it comes.
 
         Raises:
@@ -206,3 +202,19 @@ class AuthWebhook(Protocol):
 
 class WebhookRefusedError(Exception):
     """The webhook said no, or said nothing we could use."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedObject:
+    """One stored object as it is served: its bytes and their content type."""
+
+    data: bytes
+    content_type: str
+
+
+class ServedMedia(Protocol):
+    """The reading side of a store that we serve ourselves under ``/stream/``."""
+
+    async def read(self, *, session_id: SessionId, name: str) -> ServedObject | None:
+        """The object, or None when session or name are unknown. ``name`` comes from the wire and is not trusted."""
+        ...

@@ -1,1 +1,1 @@
-"""Shared vocabulary of every room: units, ids, errors, signatures, capabilities and profiles. Imports nothing of ours."""
+"""Shared vocabulary of every room: units, ids, errors, signatures, capabilities and profiles. Imports no other room."""

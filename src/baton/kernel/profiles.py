@@ -16,6 +16,7 @@ __all__ = [
     "SizeLimits",
     "VideoCodec",
     "VideoProfile",
+    "estimated_px",
     "output_size",
     "session_cost_px_per_s",
     "size_limits",
@@ -172,6 +173,23 @@ def session_cost_px_per_s(profiles: tuple[VideoProfile, ...]) -> int:
     for profile in profiles:
         fps = profile.fps or _PASSTHROUGH_COST_FPS
         total += profile.width * profile.height * (fps // (profile.fps_den or 1))
+    return total
+
+
+_PASSTHROUGH_ESTIMATE_FPS = 60
+
+
+def estimated_px(profiles: tuple[VideoProfile, ...], *, duration_ms: int) -> int:
+    """Pixels a gateway expects to pay for: ``w x h x ceil(fps) x ceil(seconds)`` per profile, passthrough as 60 fps.
+
+    The gateway's own formula (video.md 4.8), so that an estimate made here never exceeds what it funded.
+    """
+    seconds = -(-max(duration_ms, 0) // 1000)
+    total = 0
+    for profile in profiles:
+        rate = profile.frame_rate
+        fps = -(-rate.numerator // rate.denominator) if rate is not None else _PASSTHROUGH_ESTIMATE_FPS
+        total += profile.width * profile.height * fps * seconds
     return total
 
 

@@ -1,0 +1,1 @@
+"""Baton: the Livepeer orchestrator. ``app`` assembles the rooms; ARCHITECTURE.md is the map."""

@@ -1,0 +1,169 @@
+"""The node's settings as frozen values, one section per subsystem. Pure; validated by ``config.load`` before use.
+
+Units live in names. Every field here is set by exactly one row of ``config.flags``.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+__all__ = [
+    "AccessSettings",
+    "BindAddress",
+    "EngineSettings",
+    "KeySettings",
+    "LifecycleSettings",
+    "LogFormat",
+    "LogSettings",
+    "ManagementSettings",
+    "PortLimits",
+    "PortSettings",
+    "Settings",
+    "StorageSettings",
+    "VideoSettings",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class BindAddress:
+    """Where a listener binds. An empty host means all interfaces; ``tls`` False is cleartext with h2c."""
+
+    host: str
+    port: int
+    tls: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PortLimits:
+    """What a stranger may take of the service port (video.md 1.1, 11.1 item 12)."""
+
+    header_timeout_s: float = 10.0
+    """Time to finish the handshake and the first request's header."""
+    body_idle_timeout_s: float = 30.0
+    """A request body may pause this long between two chunks."""
+    idle_timeout_s: float = 600.0
+    """A connection without requests is closed after this."""
+    max_connections: int = 2048
+    max_connections_per_address: int = 512
+    max_streams_per_connection: int = 256
+    max_header_bytes: int = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class PortSettings:
+    """The public side: what we call ourselves and where we listen."""
+
+    service_uri: str
+    """Advertised base URI without trailing slash; empty means this node takes no work itself."""
+    bind: BindAddress
+    nodes: tuple[str, ...] = ()
+    certificate_file: Path | None = None
+    private_key_file: Path | None = None
+    startup_availability_check: bool = True
+    limits: PortLimits = PortLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class VideoSettings:
+    """Streams and how many of them."""
+
+    transcoder: bool = True
+    max_sessions: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """Engine children of this machine."""
+
+    children: int = 2
+    """Segments transcoded at the same time, one per child process."""
+    preset: str = "medium"
+    """Speed preset of the software encoders."""
+    threads: int = 0
+    """Codec threads per rendition; 0 lets the codec decide."""
+    memory_limit_bytes: int = 4 << 30
+    """A child that grows beyond this is replaced."""
+    recycle_after_jobs: int = 500
+    """A child is replaced after this many segments, whatever its health."""
+
+
+@dataclass(frozen=True, slots=True)
+class StorageSettings:
+    """Where renditions wait for the gateway."""
+
+    object_store: str = ""
+    """Empty: in memory, served under ``/stream/``. A path or ``file://`` URL: a local directory, served likewise."""
+    memory_limit_bytes: int = 2 << 30
+    grace_s: float = 60.0
+    """How long renditions stay after their session ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessSettings:
+    """Who may ask and what they may make us fetch."""
+
+    auth_webhook_url: str = ""
+    auth_webhook_timeout_s: float = 2.0
+    verify_signatures: bool = False
+    """Demand valid gateway signatures although there is no chain."""
+    fetch_private_networks: bool = False
+    """Let segments be fetched from loopback and private addresses."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeySettings:
+    """The node's own account; without a key file results are not signed."""
+
+    keystore_file: Path | None = None
+    account_hex: str = ""
+    password: str = ""
+    """The passphrase itself, already read from its file when one was named. Never printed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ManagementSettings:
+    """The operator's port: health, status, drain, metrics."""
+
+    bind: BindAddress = BindAddress("127.0.0.1", 7935, tls=False)
+    monitor: bool = False
+
+
+class LogFormat(Enum):
+    """How log lines look."""
+
+    AUTO = "auto"
+    CONSOLE = "console"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """What is logged and how."""
+
+    format: LogFormat = LogFormat.AUTO
+    level: str = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class LifecycleSettings:
+    """How the node ends."""
+
+    drain_timeout_s: float = 30.0
+    """Time that running segments get after SIGTERM."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything ``baton run`` needs to know."""
+
+    network: str
+    data_dir: Path
+    port: PortSettings
+    video: VideoSettings = VideoSettings()
+    engine: EngineSettings = EngineSettings()
+    storage: StorageSettings = StorageSettings()
+    access: AccessSettings = AccessSettings()
+    key: KeySettings = KeySettings()
+    management: ManagementSettings = ManagementSettings()
+    logs: LogSettings = LogSettings()
+    lifecycle: LifecycleSettings = LifecycleSettings()

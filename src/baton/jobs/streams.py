@@ -1,0 +1,103 @@
+"""Streams in progress: the session table with a line of turns per session and the storage behind it.
+
+One object owns the three, so that a session ends in one place whatever the reason: its gateway said so, it was silent
+for too long, or another session took it over.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+
+from baton.jobs.ports import MediaStore
+from baton.jobs.tokens import TOKEN_REFRESH_S
+from baton.kernel.clock import Clock
+from baton.kernel.ids import SessionId
+from baton.kernel.metrics import Metrics
+from baton.video.sessions import Opening, SessionTable
+from baton.video.turns import Turnstile
+
+__all__ = ["Streams"]
+
+log = structlog.get_logger("baton.jobs")
+
+_SWEEP_S = 1.0
+
+
+class Streams:
+    """Every stream the node works on. Belongs to the event loop."""
+
+    def __init__(self, *, table: SessionTable, store: MediaStore, clock: Clock, metrics: Metrics) -> None:
+        """``store`` is told when a session ends, so that its renditions go after their grace period."""
+        self._table = table
+        self._store = store
+        self._clock = clock
+        self._metrics = metrics
+        self._turns: dict[SessionId, Turnstile] = {}
+        metrics.set("max_sessions_total", table.limit)
+        metrics.set("current_sessions_total", 0)
+
+    @property
+    def table(self) -> SessionTable:
+        """The rows, for views and admission."""
+        return self._table
+
+    @property
+    def busy(self) -> int:
+        """Segments that run or wait anywhere."""
+        return sum(s.busy for s in self._table.sessions())
+
+    def grants_refresh(self, caller: str) -> bool:
+        """Whether a full node answers this caller because one of its streams needs a new token."""
+        return self._table.grant_refresh(
+            caller=caller, unix_now=self._clock.now(), now=self._clock.monotonic(), refresh_s=TOKEN_REFRESH_S
+        )
+
+    @asynccontextmanager
+    async def turn(self, opening: Opening, *, budget_s: float) -> AsyncIterator[float]:
+        """Open the session if need be and hold its turn; yields the seconds waited.
+
+        Raises:
+            CapacityError: ``OrchestratorCapped``, ``OrchestratorBusy`` or ``Session ended``.
+        """
+        before = {s.session_id for s in self._table.sessions()}
+        session = self._table.open(opening, self._clock.monotonic())
+        await self._forget(before - {s.session_id for s in self._table.sessions()}, reason="continued")
+        if opening.session_id not in before:
+            log.info("session opened", session=opening.session_id, manifest=opening.manifest_id)
+        self._publish()
+        line = self._turns.setdefault(session.session_id, Turnstile(clock=self._clock))
+        self._table.started(session.session_id)
+        try:
+            async with line.turn(budget_s=budget_s) as waited_s:
+                yield waited_s
+        finally:
+            closed = self._table.finished(session.session_id, self._clock.monotonic())
+            if closed is not None:
+                await self._forget({closed}, reason="continued")
+
+    async def end(self, session_id: SessionId, *, reason: str) -> None:
+        """End a session now; unknown ones are fine."""
+        if self._table.end(session_id) is not None:
+            await self._forget({session_id}, reason=reason)
+
+    async def run(self) -> None:
+        """Service body: end the sessions that fell silent, for ever."""
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            await self._forget(set(self._table.expire(self._clock.monotonic())), reason="idle")
+
+    async def _forget(self, session_ids: set[SessionId], *, reason: str) -> None:
+        for session_id in session_ids:
+            line = self._turns.pop(session_id, None)
+            if line is not None:
+                line.close()
+            log.info("session ended", session=session_id, reason=reason)
+        if session_ids:
+            self._publish()
+        for session_id in session_ids:
+            await self._store.end_session(session_id)
+
+    def _publish(self) -> None:
+        self._metrics.set("current_sessions_total", self._table.open_count)

@@ -1,0 +1,1 @@
+"""What the operator sees and touches: command line, logs, metrics, the management port."""

@@ -1,0 +1,1 @@
+"""Talks to a node from outside, as a gateway would: demo, probe and measurement."""

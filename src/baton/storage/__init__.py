@@ -1,0 +1,1 @@
+"""Storage adapters: renditions, spooled segments, secrets and the data directory."""
