@@ -1,8 +1,8 @@
 r"""Keccak-256 and the signature every message of the network carries: an EIP-191 personal message over a hash.
 
-A message ``m`` is signed as ``ECDSA(keccak("\x19Ethereum Signed Message:\n32" || keccak(m)))`` on secp256k1
-with a low ``s``; 65 bytes ``r || s || v``, ``v`` 27 or 28 (video.md 3.1). Pure functions, safe in any thread. Private keys enter
-only as an argument of ``sign_message``; where they come from is the business of the signer adapters.
+A message ``m`` is signed as ``ECDSA(keccak("\x19Ethereum Signed Message:\n32" || keccak(m)))`` on secp256k1 with a
+low ``s``; 65 bytes ``r || s || v``, ``v`` 27 or 28 (video.md 3.1). Pure functions, safe in any thread. Private keys
+enter only as an argument of ``sign_message``; where they come from is the business of the signer adapters.
 """
 
 from typing import Protocol
