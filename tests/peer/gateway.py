@@ -16,6 +16,7 @@ import grpc
 import httpx
 from eth_utils.crypto import keccak
 from google.protobuf.message import Message
+
 from tests.peer.keys import PeerKey, recover
 from tests.peer.pb import lp_rpc_pb2 as pb
 from tests.peer.segments import HTTP_PUSH_BITS, SegmentPost, capabilities, compose_segment
@@ -86,6 +87,7 @@ class PeerGateway:
         self._h2 = httpx.Client(http1=False, http2=True, verify=False, timeout=timeout_s, trust_env=False)
         self._h1 = httpx.Client(http1=True, http2=False, verify=False, timeout=timeout_s, trust_env=False)
         self._channel: grpc.Channel | None = None
+        self.tokens: list[pb.AuthToken] = []
 
     def __enter__(self) -> Self:
         return self
@@ -133,6 +135,7 @@ class PeerGateway:
         """Terms and a fresh token."""
         reply = self.call("GetOrchestrator", request or self.orchestrator_request(bits=bits), pb.OrchestratorInfo)
         assert isinstance(reply, pb.OrchestratorInfo)
+        self.tokens.append(reply.auth_token)
         return reply
 
     def ping(self, value: bytes) -> bytes:
@@ -145,6 +148,11 @@ class PeerGateway:
         """Say that a session is over."""
         request = pb.EndTranscodingSessionRequest(auth_token=token)
         self.call("EndTranscodingSession", request, pb.EndTranscodingSessionResponse)
+
+    def end_all(self) -> None:
+        """End every session whose token this gateway obtained."""
+        while self.tokens:
+            self.end_session(self.tokens.pop())
 
     # Segments.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from eth_utils.crypto import keccak
 from google.protobuf.message import Message
+
 from tests.peer.keys import PeerKey
 from tests.peer.pb import lp_rpc_pb2 as pb
 

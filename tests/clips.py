@@ -1,0 +1,90 @@
+"""Short real segments made by an independent FFmpeg, and what that FFmpeg says about renditions.
+
+The binary is the one of the ``imageio-ffmpeg`` wheel: not the library the node transcodes with.
+"""
+
+import functools
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import imageio_ffmpeg
+
+__all__ = ["FrameLine", "audio_packet_hashes", "decoded_frames", "decoded_px", "make_file", "make_segments"]
+
+
+@functools.cache
+def ffmpeg_binary() -> str:
+    """Path of the independent FFmpeg."""
+    return str(imageio_ffmpeg.get_ffmpeg_exe())
+
+
+def _run(arguments: list[str], *, stdin: bytes = b"") -> bytes:
+    command = [ffmpeg_binary(), "-v", "error", "-nostdin" if not stdin else "-y", *arguments]
+    done = subprocess.run(command, input=stdin or None, capture_output=True, timeout=55, check=False)
+    if done.returncode:
+        message = f"ffmpeg {' '.join(arguments)}: {done.stderr.decode(errors='replace')[-500:]}"
+        raise AssertionError(message)
+    return done.stdout
+
+
+def make_segments(
+    folder: Path, *, count: int = 3, seconds: int = 2, size: str = "320x180", rate: int = 30, noise: bool = False
+) -> tuple[bytes, ...]:
+    """``count`` MPEG-TS segments of one stream: a moving picture with AAC sound, a key frame at each joint.
+
+    ``noise`` makes the picture expensive to encode, for tests that need a segment to take its time.
+    """
+    picture = f"testsrc2=size={size}:rate={rate}" + (",noise=alls=60:allf=t" if noise else "")
+    total = count * seconds
+    _run(
+        [
+            *["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100"],
+            *["-t", str(total), "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", str(rate)],
+            *["-force_key_frames", f"expr:gte(t,n_forced*{seconds})", "-c:a", "aac", "-b:a", "64k"],
+            *["-f", "segment", "-segment_time", str(seconds), "-segment_format", "mpegts"],
+            str(folder / "%03d.ts"),
+        ]
+    )
+    made = sorted(folder.glob("*.ts"))[:count]
+    assert len(made) == count, f"asked for {count} segments, got {len(made)}"
+    return tuple(path.read_bytes() for path in made)
+
+
+def make_file(folder: Path, name: str, *arguments: str) -> bytes:
+    """Whatever ``arguments`` make FFmpeg write into ``name``."""
+    path = folder / name
+    _run([*arguments, "-y", str(path)])
+    return path.read_bytes()
+
+
+@dataclass(frozen=True, slots=True)
+class FrameLine:
+    """One decoded frame: presentation time in its stream's time base, its bytes as 8-bit 4:2:0, and their hash."""
+
+    pts: int
+    size_bytes: int
+    digest: str
+
+
+def _lines(data: bytes, *arguments: str) -> tuple[FrameLine, ...]:
+    output = _run(["-copyts", "-i", "pipe:0", *arguments, "-"], stdin=data)
+    rows = [line.split(",") for line in output.decode().splitlines() if line and not line.startswith("#")]
+    return tuple(FrameLine(pts=int(r[2]), size_bytes=int(r[4]), digest=r[5].strip()) for r in rows)
+
+
+def decoded_frames(data: bytes) -> tuple[FrameLine, ...]:
+    """Every frame of the video, decoded and none dropped or repeated."""
+    return _lines(
+        data, "-map", "0:v:0", "-fps_mode", "passthrough", "-pix_fmt", "yuv420p", "-f", "framehash", "-hash", "md5"
+    )
+
+
+def decoded_px(data: bytes) -> int:
+    """Pixels of the decoded video: what a verifying gateway counts (video.md 7.6)."""
+    return sum(frame.size_bytes for frame in decoded_frames(data)) * 2 // 3
+
+
+def audio_packet_hashes(data: bytes) -> tuple[str, ...]:
+    """Hashes of the audio packets as they are stored; equal for a bit-exact copy (video.md 7.7)."""
+    return tuple(line.digest for line in _lines(data, "-map", "0:a:0", "-c", "copy", "-f", "framehash", "-hash", "md5"))
