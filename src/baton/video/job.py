@@ -25,7 +25,8 @@ class SegmentJob:
     """A segment that was admitted, received and found intact, ready to be transcoded.
 
     ``input_path`` is a file of ours holding ``size_bytes`` bytes whose Keccak-256 is ``content_hash``. ``orch_id`` is
-    the recipient's checksummed address or ``offchain`` and ends up in container metadata.
+    the recipient's checksummed address or ``offchain`` and ends up in container metadata. ``budget_s`` is the time the
+    gateway still waits for the answer, counted from the call that takes the job.
     """
 
     session_id: SessionId
@@ -35,6 +36,7 @@ class SegmentJob:
     input_path: str
     size_bytes: int
     duration_ms: int
+    budget_s: float
     profiles: tuple[VideoProfile, ...]
     clip: Clip | None = None
     orch_id: str = "offchain"
@@ -44,11 +46,16 @@ class SegmentJob:
 class Transcoder(Protocol):
     """Whatever turns a segment into renditions.
 
-    Cancelling the call cancels the work. Raises ``TranscodeError`` with the exact text the gateway shall read.
+    Cancelling the call cancels the work. Raises ``TranscodeError`` or ``CapacityError`` with the exact text the
+    gateway shall read.
     """
 
-    async def transcode(self, job: SegmentJob) -> TranscodeOutput:
-        """Renditions in profile order."""
+    async def transcode(self, job: SegmentJob, *, deadline_s: float) -> TranscodeOutput:
+        """Renditions in profile order, one per profile, none of them empty.
+
+        ``deadline_s`` is what is left of the segment's time budget (``time_budget_s`` less what receiving and waiting
+        took); it covers every wait inside, and the work is abandoned when it has passed.
+        """
         ...
 
 
