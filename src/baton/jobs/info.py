@@ -34,6 +34,11 @@ class InfoBuilder:
         """What the node offers right now."""
         return self._capabilities()
 
+    @property
+    def takes_work(self) -> bool:
+        """False for an instance that only advertises others: it is always quoted as a whole (video.md 3.2 step 5)."""
+        return bool(self._service_uri)
+
     async def build(
         self,
         *,

@@ -52,6 +52,7 @@ class Text:
     # GetOrchestrator and sessions (gRPC code 2; the gateway searches for OrchestratorCapped).
     REQUEST_SIG = "Invalid orchestrator request: orchestrator req sig check failed"
     REQUEST_CAPPED = "Invalid orchestrator request: OrchestratorCapped"
+    REQUEST_TOO_MANY = "Invalid orchestrator request: too many requests"
     AUTHENTICATION_FAILED = "authentication failed: "
     INVALID_AUTH_TOKEN_RPC = "Invalid auth token"  # noqa: S105 -- an answer, not a secret
     # POST /segment before the 200.

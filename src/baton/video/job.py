@@ -25,8 +25,7 @@ class SegmentJob:
     """A segment that was admitted, received and found intact, ready to be transcoded.
 
     ``input_path`` is a file of ours holding ``size_bytes`` bytes whose Keccak-256 is ``content_hash``. ``orch_id`` is
-    the recipient's checksummed address or ``offchain`` and ends up in container metadata. ``budget_s`` is the time the
-    gateway still waits for the answer, counted from the call that takes the job.
+    the recipient's checksummed address or ``offchain`` and ends up in container metadata.
     """
 
     session_id: SessionId
@@ -36,7 +35,6 @@ class SegmentJob:
     input_path: str
     size_bytes: int
     duration_ms: int
-    budget_s: float
     profiles: tuple[VideoProfile, ...]
     clip: Clip | None = None
     orch_id: str = "offchain"

@@ -110,10 +110,14 @@ class SessionTable:
 
     def admits(self, opening: Opening) -> bool:
         """Whether a segment of this session could be taken now: it is open, there is room, or it continues a stream."""
+        return self.has_room or self.continues(opening)
+
+    def continues(self, opening: Opening) -> bool:
+        """Whether this session goes on with a stream that already runs here: the only kind a node in drain takes."""
         known = self._sessions.get(opening.session_id)
         if known is not None and known.state is SessionState.OPEN:
             return True
-        return self.has_room or self._predecessor(opening) is not None
+        return self._predecessor(opening) is not None
 
     def open(self, opening: Opening, now: float) -> Session:
         """The row for a segment's session, opened or re-opened when need be.

@@ -34,7 +34,7 @@ _FORBIDDEN = 403
 
 
 def corrupt_at(text: bytes) -> int | None:
-    """Where standard base64 with padding first goes wrong in ``text``, as the reference's decoder counts; None if sound.
+    """Where standard base64 with padding first goes wrong in ``text``, as the reference's decoder counts, or None.
 
     A bad character is named by its own place, a quantum that ends too soon by the place where it began, and anything
     after the padding by its own place.

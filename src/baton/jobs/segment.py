@@ -1,0 +1,123 @@
+"""A video segment, top to bottom: admitted, received, answered 200, transcoded, kept, signed, reported.
+
+The order is the reference's (video.md 4.2), because peers see which error comes first. ``wire`` calls ``handle`` and
+sends the 200 when told to; everything a gateway can observe is decided here.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import structlog
+
+from baton.jobs.admission import Admission, AdmittedSegment, SegmentRequest
+from baton.jobs.intake import Intake
+from baton.jobs.messages import SegmentResult
+from baton.jobs.ports import SpooledSegment
+from baton.jobs.work import Report, Work
+from baton.kernel.clock import Clock
+from baton.kernel.errors import RefusedError, Text
+from baton.kernel.metrics import Metrics
+
+__all__ = ["SegmentDesk"]
+
+log = structlog.get_logger("baton.segments")
+
+_REASONS = {
+    Text.SEGMENT_ENCODING: "encoding",
+    Text.OUTPUT_FORMAT: "profile",
+    Text.ENCODER_PROFILE: "profile",
+    Text.VIDEO_CODEC: "profile",
+    Text.INVALID_DURATION: "duration",
+    Text.SEGMENT_SIG: "signature",
+    Text.INCOMPATIBLE: "capabilities",
+    Text.MISSING_AUTH_TOKEN: "token",
+    Text.INVALID_AUTH_TOKEN: "token",
+    Text.EXPIRED_AUTH_TOKEN: "token",
+    Text.CAPPED: "capped",
+    Text.INSUFFICIENT_BALANCE: "balance",
+    Text.INTERNAL: "internal",
+    Text.BAD_REQUEST: "fetch",
+    Text.FORBIDDEN: "hash",
+}
+_PAYMENT_STATUSES = frozenset({400, 402})
+
+
+class SegmentDesk:
+    """Where requests to /segment are dealt with."""
+
+    def __init__(self, *, admission: Admission, intake: Intake, work: Work, clock: Clock, metrics: Metrics) -> None:
+        """The three parts of the story, each with its own collaborators."""
+        self._admission = admission
+        self._intake = intake
+        self._work = work
+        self._clock = clock
+        self._metrics = metrics
+
+    async def handle(
+        self, request: SegmentRequest, body: AsyncIterator[bytes], *, accepted: Callable[[], Awaitable[None]]
+    ) -> SegmentResult:
+        """The result for one segment; ``accepted`` is awaited when the gateway shall read its 200.
+
+        Raises:
+            RefusedError: before ``accepted``; the gateway reads status and text instead.
+        """
+        outcome = Report(outcome="abandoned")
+        try:
+            async with self._admission.admit(request) as admitted:
+                self._metrics.add("segment_source_emerged_unprocessed_total")
+                self._metrics.observe("source_segment_duration_seconds", request.metadata.duration_ms / 1000)
+                async with self._intake.receive(admitted, body) as spooled:
+                    await accepted()
+                    result, outcome = await self._perform(admitted, spooled)
+        except RefusedError as error:
+            self.refused(error, peer_host=request.peer_host, request=request)
+            raise
+        except BaseException:
+            self._close(request, outcome)
+            raise
+        self._close(request, outcome, admitted=admitted, error=result.error)
+        return result
+
+    async def _perform(self, admitted: AdmittedSegment, spooled: SpooledSegment) -> tuple[SegmentResult, Report]:
+        """The work, with its last line of defence: a bug of ours still ends in an answer the gateway can read."""
+        try:
+            return await self._work.perform(admitted, spooled)
+        except Exception as error:
+            log.exception("segment failed unexpectedly", session=admitted.opening.session_id)
+            failed = SegmentResult(seq=admitted.metadata.seq, info=admitted.info, error=Text.UNKNOWN)
+            return failed, Report(outcome="crashed", detail=repr(error))
+
+    def refused(self, error: RefusedError, *, peer_host: str, request: SegmentRequest | None = None) -> None:
+        """Count and log a refusal; ``request`` None when its headers could not even be read."""
+        fallback = "payment" if error.status in _PAYMENT_STATUSES else "encoding"
+        self._metrics.add("segment_refusals_total", reason=_REASONS.get(error.text, fallback))
+        self._metrics.add("segments_total", outcome="refused")
+        named = {} if request is None else {"manifest": request.metadata.manifest_id, "seq": request.metadata.seq}
+        log.info(
+            "segment refused", peer=peer_host, status=error.status, reason=error.text, detail=error.detail, **named
+        )
+
+    def _close(
+        self, request: SegmentRequest, report: Report, *, admitted: AdmittedSegment | None = None, error: str = ""
+    ) -> None:
+        """One line per segment, with its cause."""
+        self._metrics.add("segments_total", outcome=report.outcome)
+        metadata = request.metadata
+        token = metadata.auth_token
+        log.info(
+            "segment closed",
+            outcome=report.outcome,
+            error=error,
+            detail=report.detail,
+            manifest=metadata.manifest_id,
+            seq=metadata.seq,
+            session=token.session_id if token is not None else "",
+            peer=request.peer_host,
+            profiles=len(metadata.profiles),
+            duration_ms=metadata.duration_ms,
+            total_ms=round((self._clock.monotonic() - request.arrived) * 1000),
+            waited_ms=report.waited_ms,
+            engine_ms=report.engine_ms,
+            decoded_px=report.decoded_px,
+            encoded_px=report.encoded_px,
+            paid=admitted.settled if admitted is not None else False,
+        )

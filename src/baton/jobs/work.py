@@ -1,0 +1,147 @@
+"""The work on a segment that is in: its turn, its renditions, where they are kept, and what is signed for them.
+
+Steps 19 to 21 of video.md 4.2. From here on the gateway has its 200, so every failure is a text in the result.
+"""
+
+import asyncio
+from dataclasses import dataclass
+
+from baton.jobs.admission import AdmittedSegment
+from baton.jobs.messages import RenditionRef, SegmentResult
+from baton.jobs.naming import rendition_names
+from baton.jobs.ports import MediaStore, Payments, Signer, SpooledSegment, StoreError
+from baton.jobs.streams import Streams
+from baton.kernel.clock import Clock
+from baton.kernel.crypto import keccak256
+from baton.kernel.errors import CapacityError, Text, TranscodeError
+from baton.kernel.metrics import Metrics
+from baton.media.job import RenditionOutput, TranscodeOutput
+from baton.video.job import SegmentJob, Transcoder
+
+__all__ = ["Report", "Work"]
+
+_MEGA = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the closing line says about a segment beside its result."""
+
+    outcome: str
+    """``transcoded``, or the class of what went wrong: a metric label."""
+    detail: str = ""
+    waited_ms: int = 0
+    engine_ms: int = 0
+    decoded_px: int = 0
+    encoded_px: int = 0
+
+
+class Work:
+    """Turns segments into answers."""
+
+    def __init__(
+        self,
+        *,
+        streams: Streams,
+        transcoder: Transcoder | None,
+        store: MediaStore,
+        signer: Signer,
+        payments: Payments,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        """``transcoder`` None is a node that transcodes nothing itself."""
+        self._streams = streams
+        self._transcoder = transcoder
+        self._store = store
+        self._signer = signer
+        self._payments = payments
+        self._clock = clock
+        self._metrics = metrics
+
+    async def perform(self, admitted: AdmittedSegment, spooled: SpooledSegment) -> tuple[SegmentResult, Report]:
+        """The answer for one segment. Cancelling it cancels the work; what was held is then released by admission."""
+        try:
+            waited_ms, output = await self._transcode(admitted, spooled)
+            renditions = await self._keep(admitted, output.renditions)
+        except CapacityError as error:
+            return self._failed(admitted, error.text), Report(outcome="capacity", detail=error.detail or error.text)
+        except TranscodeError as error:
+            self._metrics.add("transcode_failures_total", reason="permanent" if not error.retryable else "retryable")
+            return self._failed(admitted, error.text), Report(outcome="transcode", detail=error.detail or error.text)
+        except StoreError as error:
+            return self._failed(admitted, str(error)), Report(outcome="store", detail=str(error))
+        signature = await asyncio.to_thread(self._sign, output.renditions)
+        pixels = sum(r.pixels for r in output.renditions)
+        await self._payments.settle(admitted.held, pixels=pixels)
+        admitted.settled = True
+        self._metrics.add("mil_pixels_processed", pixels / _MEGA)
+        report = Report(
+            outcome="transcoded",
+            waited_ms=waited_ms,
+            engine_ms=output.engine_ms,
+            decoded_px=output.decoded_px,
+            encoded_px=pixels,
+        )
+        result = SegmentResult(
+            seq=admitted.metadata.seq, info=admitted.info, renditions=renditions, signature=signature
+        )
+        return result, report
+
+    async def _transcode(self, admitted: AdmittedSegment, spooled: SpooledSegment) -> tuple[int, TranscodeOutput]:
+        remaining_s = admitted.deadline - self._clock.monotonic()
+        async with self._streams.turn(admitted.opening, budget_s=remaining_s) as waited_s:
+            if self._transcoder is None:
+                raise TranscodeError(Text.NO_TRANSCODER)
+            self._metrics.observe("queue_wait_seconds", waited_s)
+            started = self._clock.monotonic()
+            output = await self._transcoder.transcode(
+                self._job(admitted, spooled), deadline_s=max(0.0, admitted.deadline - started)
+            )
+            took_s = self._clock.monotonic() - started
+        duration_s = admitted.metadata.duration_ms / 1000
+        self._metrics.add("segment_transcoded_total")
+        self._metrics.observe("transcode_time_seconds", took_s)
+        self._metrics.observe("transcode_score", duration_s / max(took_s, 1e-3))
+        return round(waited_s * 1000), output
+
+    def _job(self, admitted: AdmittedSegment, spooled: SpooledSegment) -> SegmentJob:
+        metadata = admitted.metadata
+        return SegmentJob(
+            session_id=admitted.opening.session_id,
+            manifest_id=metadata.manifest_id,
+            seq=metadata.seq,
+            content_hash=spooled.content_hash,
+            input_path=spooled.path,
+            size_bytes=spooled.size_bytes,
+            duration_ms=metadata.duration_ms,
+            profiles=metadata.profiles,
+            clip=metadata.clip,
+            orch_id=self._signer.orch_id,
+            force_reinit=metadata.force_reinit,
+        )
+
+    async def _keep(self, admitted: AdmittedSegment, outputs: tuple[RenditionOutput, ...]) -> tuple[RenditionRef, ...]:
+        """Store every rendition; one that cannot be kept fails the whole segment (video.md 11.2 item 20)."""
+        metadata = admitted.metadata
+        names = rendition_names(metadata.profiles, seq=metadata.seq)
+        kept = []
+        for name, profile, output in zip(names, metadata.profiles, outputs, strict=True):
+            url = await self._store.save(
+                session_id=admitted.opening.session_id,
+                name=name,
+                data=output.data,
+                content_type=profile.format.mime_type,
+            )
+            kept.append(RenditionRef(url=url, pixels=output.pixels))
+        return tuple(kept)
+
+    def _sign(self, outputs: tuple[RenditionOutput, ...]) -> bytes:
+        """Our signature over the hashes of all renditions in profile order; hashing megabytes is a thread's work."""
+        if self._signer.orch_id == "offchain":
+            return b""
+        return self._signer.sign(b"".join(keccak256(output.data) for output in outputs))
+
+    @staticmethod
+    def _failed(admitted: AdmittedSegment, text: str) -> SegmentResult:
+        return SegmentResult(seq=admitted.metadata.seq, info=admitted.info, error=text)

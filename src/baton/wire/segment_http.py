@@ -1,0 +1,124 @@
+"""POST /segment: headers into values, body into the story, the early 200 and the result (video.md 4.1, 4.2).
+
+The 200 goes out as soon as the body is in and intact: gateways wait only ``max(2 s, half the duration)`` for it, while
+the result may take ``max(8 s, 4 x duration)``. A client that goes away takes its work with it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import structlog
+
+from baton.jobs.admission import SegmentRequest
+from baton.jobs.messages import SegmentResult
+from baton.jobs.segment import SegmentDesk
+from baton.kernel.clock import Clock
+from baton.kernel.errors import RefusedError
+from baton.wire.codec import encode_segment_result
+from baton.wire.headers import PAYMENT_HEADER, SEGMENT_HEADER, payment_from_header, segment_from_header
+from baton.wire.replies import Receive, Scope, Send, send_body, send_error, start
+
+__all__ = ["ClientGoneError", "SegmentRoute"]
+
+log = structlog.get_logger("baton.wire")
+
+_OK = 200
+
+
+class ClientGoneError(Exception):
+    """The peer closed its stream or connection before its answer."""
+
+
+class SegmentRoute:
+    """The /segment route as an ASGI application."""
+
+    def __init__(self, *, desk: SegmentDesk, clock: Clock) -> None:
+        """``desk`` decides; this route only carries."""
+        self._desk = desk
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                await self._serve(scope, receive, send, group)
+        except* ClientGoneError:
+            log.info("client went away", peer=_peer_host(scope))
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, group: asyncio.TaskGroup) -> None:
+        peer_host = _peer_host(scope)
+        try:
+            request = self._read_headers(scope, peer_host)
+        except RefusedError as error:
+            self._desk.refused(error, peer_host=peer_host)
+            await send_error(send, error.status, error.text)
+            return
+        watchers: list[asyncio.Task[None]] = []
+
+        async def accepted() -> None:
+            await start(send, _OK)
+            watchers.append(group.create_task(_raise_when_gone(receive)))
+
+        try:
+            result = await self._desk.handle(request, _body(receive), accepted=accepted)
+        except RefusedError as error:
+            await send_error(send, error.status, error.text)
+        else:
+            await self._answer(send, result)
+        for watcher in watchers:
+            watcher.cancel()
+
+    def _read_headers(self, scope: Scope, peer_host: str) -> SegmentRequest:
+        """Steps 1 to 5; the payment header comes first."""
+        headers = _first_values(scope)
+        payment = payment_from_header(headers.get(PAYMENT_HEADER, b""))
+        metadata = segment_from_header(headers.get(SEGMENT_HEADER, b""))
+        return SegmentRequest(
+            payment=payment,
+            metadata=metadata,
+            content_type=headers.get("content-type", b"").decode("latin-1"),
+            peer_host=peer_host,
+            arrived=self._clock.monotonic(),
+        )
+
+    @staticmethod
+    async def _answer(send: Send, result: SegmentResult) -> None:
+        await send_body(send, encode_segment_result(result))
+
+
+def _first_values(scope: Scope) -> dict[str, bytes]:
+    """Header values by lower-case name; of a repeated header the first counts, as for peers."""
+    values: dict[str, bytes] = {}
+    for name, value in scope["headers"]:
+        values.setdefault(name.decode("latin-1").lower(), bytes(value))
+    return values
+
+
+def _peer_host(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+async def _body(receive: Receive) -> AsyncIterator[bytes]:
+    """The chunks of a request body.
+
+    Raises:
+        ClientGoneError: the peer left before the end.
+    """
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        more = message.get("more_body", False)
+        chunk = message.get("body", b"")
+        if chunk:
+            yield chunk
+
+
+async def _raise_when_gone(receive: Receive) -> None:
+    """Ends the request's task group when the peer goes away after its body."""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
