@@ -68,12 +68,12 @@ class Streams:
             log.info("session opened", session=opening.session_id, manifest=opening.manifest_id)
         self._publish()
         line = self._turns.setdefault(session.session_id, Turnstile(clock=self._clock))
-        self._table.started(session.session_id)
+        row = self._table.started(session.session_id)
         try:
             async with line.turn(budget_s=budget_s) as waited_s:
                 yield waited_s
         finally:
-            closed = self._table.finished(session.session_id, self._clock.monotonic())
+            closed = self._table.finished(row, self._clock.monotonic())
             if closed is not None:
                 await self._forget({closed}, reason="continued")
 

@@ -151,19 +151,22 @@ class SessionTable:
             self._grants[opening.owner].pop(0)
         return session
 
-    def started(self, session_id: SessionId) -> None:
-        """A segment of this session waits or runs."""
-        self._sessions[session_id].busy += 1
+    def started(self, session_id: SessionId) -> Session:
+        """A segment of this session waits or runs; the row it belongs to is what ``finished`` wants back."""
+        session = self._sessions[session_id]
+        session.busy += 1
+        return session
 
-    def finished(self, session_id: SessionId, now: float) -> SessionId | None:
-        """A segment is done; returns the session's id when that closed it (it had been superseded and is now idle)."""
-        session = self._sessions.get(session_id)
-        if session is None:
-            return None
+    def finished(self, session: Session, now: float) -> SessionId | None:
+        """A segment is done; returns the session's id when that closed it (it had been superseded and is now idle).
+
+        ``session`` is the very row that ``started`` gave: a session may have been ended and opened again meanwhile,
+        and the new row must not count the old row's work.
+        """
         session.busy -= 1
         session.last_used_at = now
         if session.state is SessionState.SUPERSEDED and session.busy == 0:
-            return self.end(session_id)
+            return self.end(session.session_id)
         return None
 
     def end(self, session_id: SessionId) -> SessionId | None:
