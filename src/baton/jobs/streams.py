@@ -63,13 +63,13 @@ class Streams:
         """
         before = {s.session_id for s in self._table.sessions()}
         session = self._table.open(opening, self._clock.monotonic())
-        await self._forget(before - {s.session_id for s in self._table.sessions()}, reason="continued")
+        row = self._table.started(session.session_id)
+        line = self._turns.setdefault(session.session_id, Turnstile(clock=self._clock))
         if opening.session_id not in before:
             log.info("session opened", session=opening.session_id, manifest=opening.manifest_id)
         self._publish()
-        line = self._turns.setdefault(session.session_id, Turnstile(clock=self._clock))
-        row = self._table.started(session.session_id)
         try:
+            await self._forget(before - {s.session_id for s in self._table.sessions()}, reason="continued")
             async with line.turn(budget_s=budget_s) as waited_s:
                 yield waited_s
         finally:
@@ -93,6 +93,7 @@ class Streams:
             line = self._turns.pop(session_id, None)
             if line is not None:
                 line.close()
+            self._metrics.add("sessions_ended_total", reason=reason)
             log.info("session ended", session=session_id, reason=reason)
         if session_ids:
             self._publish()

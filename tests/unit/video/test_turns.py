@@ -176,10 +176,14 @@ def test_an_ended_session_tells_everybody_who_waits_and_everybody_who_comes() ->
 def test_a_failing_segment_gives_its_turn_back() -> None:
     async def body(clock: ManualClock, segments: Segments, group: asyncio.TaskGroup) -> None:
         del clock, group
-        with pytest.raises(ValueError, match="broken"):
+
+        async def broken() -> None:
             async with segments.line.turn(budget_s=8.0):
                 message = "broken"
                 raise ValueError(message)
+
+        with pytest.raises(ValueError, match="broken"):
+            await broken()
         segments.let_go(1)
         assert await segments.work(1) == 0.0
 
