@@ -1,0 +1,145 @@
+"""An engine child: ``python -m baton.media.child``, the only kind of process that ever loads a codec.
+
+It takes one job at a time from its socket, answers, and ends when the node's end closes. It owns nothing: no port, no
+store, no secret (its environment is chosen by ``media.process``), and whatever it does wrong ends with its own death.
+
+Signals of a terminal or a service manager go to the whole family; a child ignores them, because the node decides when
+the work in hand is done. It cannot outlive the node: the kernel kills it when its parent dies.
+"""
+
+import argparse
+import ctypes
+import importlib
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from baton.kernel.errors import Text, TranscodeError
+from baton.media.frames import FrameReader
+from baton.media.job import EncoderTuning, EngineReport, TranscodeOutput, TranscodeRequest
+from baton.media.messages import (
+    ANSWER_LIMITS,
+    JOB_LIMITS,
+    MAX_RENDITION_BYTES,
+    Accepted,
+    Answer,
+    Failed,
+    Hello,
+    Job,
+    decode_job,
+    encode,
+)
+
+__all__ = ["main"]
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_NO_NEW_PRIVS = 38
+_READ_BYTES = 1 << 16
+_OOM_PREFERENCE = "500"
+"""Of 1000: when memory runs out the kernel shall take a child, never the node."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Engine:
+    """The two functions of an engine."""
+
+    transcode: Callable[[TranscodeRequest], TranscodeOutput]
+    probe: Callable[[EncoderTuning], EngineReport]
+
+
+def main() -> None:
+    """Serve jobs until the node closes the socket."""
+    options = _parse_arguments()
+    _settle_in(parent=options.parent, niceness=options.nice)
+    os.set_inheritable(options.fd, False)  # programs that an engine starts must not hold our line open
+    with socket.socket(fileno=options.fd) as link:
+        engine = _load(transcode=options.transcode, probe=options.probe)
+        with suppress(BrokenPipeError, ConnectionResetError):
+            _send(link, Hello(pid=os.getpid()))
+            _serve(link, engine)
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="baton.media.child")
+    parser.add_argument("--fd", type=int, required=True, help="the connected socket to the node")
+    parser.add_argument("--parent", type=int, required=True, help="process id of the node")
+    parser.add_argument("--nice", type=int, default=0, help="how much to step back from the node's own work")
+    parser.add_argument("--transcode", required=True, help="module:function that does segments")
+    parser.add_argument("--probe", required=True, help="module:function that tries the engine")
+    return parser.parse_args()
+
+
+def _settle_in(*, parent: int, niceness: int) -> None:
+    """Make this process safe to lose: dies with its parent, dumps no core, gets no new rights, yields to the node."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        with suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text(_OOM_PREFERENCE, encoding="ascii")
+    if os.getppid() != parent:  # it died before we could ask to die with it
+        sys.exit(0)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.nice(niceness)
+
+
+def _load(*, transcode: str, probe: str) -> _Engine:
+    """The functions behind two ``module:function`` names. Importing loads the codecs, before the first job."""
+    return _Engine(transcode=_function(transcode), probe=_function(probe))
+
+
+def _function(name: str) -> Any:  # noqa: ANN401 -- what a name leads to has no type before it is there
+    module, _, function = name.partition(":")
+    return getattr(importlib.import_module(module), function)
+
+
+def _serve(link: socket.socket, engine: _Engine) -> None:
+    reader = FrameReader(limits=JOB_LIMITS)
+    while data := link.recv(_READ_BYTES):
+        for frame in reader.feed(data):
+            job = decode_job(frame)
+            _send(link, Accepted())
+            _send(link, _fitting(_work(engine, job)))
+
+
+def _work(engine: _Engine, job: Job) -> Answer:
+    """Do a job. Whatever Python can catch is an answer; the rest is for the node to notice."""
+    try:
+        if isinstance(job, EncoderTuning):
+            return engine.probe(job)
+        return engine.transcode(job)
+    except TranscodeError as error:
+        return Failed(error.text, error.detail)
+    except MemoryError:
+        return Failed(Text.NO_MEMORY)
+    except Exception as error:  # noqa: BLE001 -- the node logs it; a traceback here would reach nobody
+        return Failed(Text.UNKNOWN, f"{type(error).__name__}: {error}")
+
+
+def _fitting(answer: Answer) -> Answer:
+    """The answer, unless it is more than the node would take: then a word about that."""
+    if not isinstance(answer, TranscodeOutput):
+        return answer
+    sizes = [len(rendition.data) for rendition in answer.renditions]
+    too_many = len(sizes) > ANSWER_LIMITS.payloads or sum(sizes) > ANSWER_LIMITS.total_bytes
+    if too_many or max(sizes, default=0) > MAX_RENDITION_BYTES:
+        return Failed(Text.RUNAWAY, f"renditions of {sizes} bytes")
+    return answer
+
+
+def _send(link: socket.socket, answer: Answer) -> None:
+    for buffer in encode(answer):
+        link.sendall(buffer)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,211 @@
+"""What the node and an engine child say to one another: our frozen values as JSON, their bytes beside it.
+
+Values are taken apart and put together by the types of their fields, so that a new field of ``media.job`` travels
+without a change here. Reading is strict: exact fields, exact types, bounded numbers. ``bytes`` fields become payloads
+of the frame, in the order in which they are met, and are never copied into JSON.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from enum import IntEnum
+from types import NoneType, UnionType
+from typing import TypeVar, Union, get_args, get_origin, get_type_hints
+
+from baton.kernel.errors import Text
+from baton.media.frames import Frame, FrameError, FrameLimits, frame_prefix
+from baton.media.job import EncoderTuning, EngineReport, TranscodeOutput, TranscodeRequest
+
+__all__ = [
+    "ANSWER_LIMITS",
+    "JOB_LIMITS",
+    "MAX_RENDITION_BYTES",
+    "Accepted",
+    "Answer",
+    "Failed",
+    "Hello",
+    "Job",
+    "decode_answer",
+    "decode_job",
+    "encode",
+]
+
+MAX_RENDITION_BYTES = 300_000_000
+"""Largest rendition a gateway takes (video.md 9.1)."""
+
+ANSWER_LIMITS = FrameLimits(payloads=64, payload_bytes=MAX_RENDITION_BYTES, total_bytes=1_000_000_000)
+"""What the node accepts from a child."""
+
+JOB_LIMITS = FrameLimits(payloads=0, payload_bytes=0, total_bytes=0)
+"""What a child accepts from the node: segments travel as file names."""
+
+_T = TypeVar("_T")
+_MAX_INT = 2**63 - 1
+_MAX_SIDE_PX = 1 << 16
+_MAX_DETAIL_CHARS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The child is up: its engine is loaded and it waits for work."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The child has read a job and begins with it. Before this, nothing that happens is the job's fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The engine refused or gave up a job in good order; the child lives on."""
+
+    text: str
+    """One of ``kernel.errors.Text``; anything else a child says becomes ``Unknown error occurred``."""
+    detail: str = ""
+
+
+Job = TranscodeRequest | EncoderTuning
+"""What a child is asked: a segment to transcode, or a probe of its engine with this tuning."""
+
+Answer = Hello | Accepted | Failed | TranscodeOutput | EngineReport
+"""What a child says."""
+
+_JOBS: dict[str, type[Job]] = {"transcode": TranscodeRequest, "probe": EncoderTuning}
+_ANSWERS: dict[str, type[Answer]] = {
+    "hello": Hello,
+    "accepted": Accepted,
+    "failed": Failed,
+    "output": TranscodeOutput,
+    "report": EngineReport,
+}
+_NAMES: dict[type, str] = {kind: name for table in (_JOBS, _ANSWERS) for name, kind in table.items()}
+_KNOWN_TEXTS = frozenset(value for name, value in vars(Text).items() if name.isupper())
+
+
+def encode(value: Job | Answer) -> tuple[bytes, ...]:
+    """A value as the buffers of one frame, to be written one after another.
+
+    Raises:
+        FrameError: it is too long to be sent; jobs can be, since profile names are a stranger's.
+    """
+    payloads: list[bytes] = []
+    plain = {"kind": _NAMES[type(value)], "value": _take_apart(value, payloads)}
+    header = json.dumps(plain, separators=(",", ":")).encode("ascii")
+    sent = tuple(payloads)
+    return (frame_prefix(header, sent), header, *sent)
+
+
+def decode_job(frame: Frame) -> Job:
+    """The job in a frame; raises ``FrameError`` for anything else."""
+    return _decode(frame, _JOBS)
+
+
+def decode_answer(frame: Frame) -> Answer:
+    """The answer in a frame, with plausible numbers and a text that we know.
+
+    Raises:
+        FrameError: anything a sane child would not say.
+    """
+    answer = _decode(frame, _ANSWERS)
+    if isinstance(answer, Failed):
+        if answer.text not in _KNOWN_TEXTS:
+            return Failed(Text.UNKNOWN, f"{answer.text}: {answer.detail}"[:_MAX_DETAIL_CHARS])
+        return Failed(answer.text, answer.detail[:_MAX_DETAIL_CHARS])
+    if isinstance(answer, TranscodeOutput):
+        _check_output(answer)
+    return answer
+
+
+def _decode(frame: Frame, table: dict[str, type[_T]]) -> _T:
+    try:
+        plain = json.loads(frame.header)
+        kind = table[plain["kind"]]
+        payloads = iter(frame.payloads)
+        value = _put_together(kind, plain["value"], payloads)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        message = f"unusable header of {len(frame.header)} bytes: {type(error).__name__}: {error}"[:_MAX_DETAIL_CHARS]
+        raise FrameError(message) from error
+    if plain.keys() != {"kind", "value"} or next(payloads, None) is not None or not isinstance(value, kind):
+        message = f"{kind.__name__} with something left over"
+        raise FrameError(message)
+    return value
+
+
+def _check_output(output: TranscodeOutput) -> None:
+    numbers = [output.decoded_px, output.decoded_frames, output.engine_ms]
+    for rendition in output.renditions:
+        numbers += [rendition.pixels, rendition.frames, rendition.width, rendition.height]
+        if max(rendition.width, rendition.height) > _MAX_SIDE_PX:
+            message = f"rendition of {rendition.width}x{rendition.height} px"
+            raise FrameError(message)
+    if min(numbers) < 0:
+        message = "output with negative numbers"
+        raise FrameError(message)
+
+
+def _take_apart(value: object, payloads: list[bytes]) -> object:
+    """A value as what JSON can hold; its bytes go to ``payloads`` and leave None behind."""
+    if isinstance(value, bytes):
+        payloads.append(value)
+        return None
+    if isinstance(value, IntEnum):
+        return int(value)
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, tuple):
+        return [_take_apart(item, payloads) for item in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _take_apart(getattr(value, field.name), payloads) for field in fields(value)}
+    message = f"{type(value).__name__} does not travel between node and engine"
+    raise TypeError(message)
+
+
+def _put_together(kind: object, plain: object, payloads: Iterator[bytes]) -> object:
+    """The value of type ``kind`` that ``plain`` describes; raises ``ValueError`` or ``KeyError`` when it does not."""
+    if kind is bytes and plain is None:
+        return _next_payload(payloads)
+    if kind in {int, str, bool} and type(plain) is kind:
+        if isinstance(plain, int) and abs(plain) > _MAX_INT:
+            raise _mismatch(kind, plain)
+        return plain
+    if isinstance(kind, type) and issubclass(kind, IntEnum) and type(plain) is int:
+        return kind(plain)
+    if get_origin(kind) in {Union, UnionType}:
+        return _put_together_optional(kind, plain, payloads)
+    if get_origin(kind) is tuple and isinstance(plain, list):
+        return tuple(
+            _put_together(item_kind, item, payloads)
+            for item_kind, item in zip(_item_kinds(kind, plain), plain, strict=True)
+        )
+    if isinstance(kind, type) and is_dataclass(kind) and isinstance(plain, dict):
+        hints = get_type_hints(kind)
+        if plain.keys() != hints.keys():
+            raise _mismatch(kind, sorted(plain))
+        return kind(**{name: _put_together(hint, plain[name], payloads) for name, hint in hints.items()})
+    raise _mismatch(kind, plain)
+
+
+def _put_together_optional(kind: object, plain: object, payloads: Iterator[bytes]) -> object:
+    """``X | None``: the only kind of union that our values have."""
+    (some,) = (kind for kind in get_args(kind) if kind is not NoneType)
+    return None if plain is None else _put_together(some, plain, payloads)
+
+
+def _item_kinds(kind: object, plain: list[object]) -> tuple[object, ...]:
+    """Types of a tuple's items: ``tuple[X, ...]`` repeats one, ``tuple[X, Y]`` names each."""
+    kinds: tuple[object, ...] = get_args(kind)
+    return kinds[:1] * len(plain) if kinds[-1] is Ellipsis else kinds
+
+
+def _next_payload(payloads: Iterator[bytes]) -> bytes:
+    payload = next(payloads, None)
+    if payload is None:
+        message = "fewer payloads than values"
+        raise ValueError(message)
+    return payload
+
+
+def _mismatch(kind: object, plain: object) -> ValueError:
+    return ValueError(f"no {getattr(kind, '__name__', kind)}: {plain!r:.200}")
