@@ -1,0 +1,137 @@
+"""Settings of the reference that Baton knows by name but does not have yet, and those of gateways.
+
+Pure. Using one is a clear error, never ignored and never "unknown": an operator who moves here learns whether to wait
+or to leave it out. Names are the reference's in kebab-case (operator.md 3 and 21).
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+__all__ = ["LATER", "is_later_switch", "later_reason"]
+
+_NOT_YET = "is not supported yet by this version"
+_GATEWAY = "is a setting of gateways and has no meaning for an orchestrator"
+_ROLE = "is not an option here: `baton run` always is the orchestrator"
+
+_SWITCHES = (
+    "ai-worker",
+    "redeemer",
+    "test-transcoder",
+    "hevc-decoding",
+    "ai-verbose-logs",
+    "ai-service-registry",
+    "ai-serverless",
+    "use-live-runners",
+    "initialize-round",
+    "reward",
+    "auto-adjust-price",
+    "metrics-per-stream",
+    "metrics-client-ip",
+)
+_WITH_VALUE = (
+    # Roles and remote workers.
+    "orch-addr",
+    "orch-secret",
+    "nvidia",
+    "netint",
+    # AI.
+    "ai-models",
+    "ai-models-dir",
+    "ai-runner-image-overrides",
+    "ai-runner-image",
+    "ai-runner-containers-per-gpu",
+    "ai-processing-retry-timeout",
+    "ai-min-runner-version",
+    "live-ai-trickle-host-for-runner",
+    "live-ai-cap-report-interval",
+    "live-payment-interval",
+    "live-runner-config",
+    "live-runner-addr",
+    "live-runner-proxy-url",
+    # Chain and payments.
+    "eth-url",
+    "eth-orch-addr",
+    "eth-controller",
+    "transaction-timeout",
+    "max-transaction-replacements",
+    "gas-limit",
+    "min-gas-price",
+    "max-gas-price",
+    "block-polling-interval",
+    "initialize-round-max-delay",
+    "redeemer-addr",
+    "ticket-ev",
+    "max-face-value",
+    "price-per-unit",
+    "pixels-per-unit",
+    "price-feed-addr",
+    "price-per-gateway",
+    "price-per-broadcaster",
+    # Events.
+    "metadata-queue-uri",
+    "metadata-amqp-exchange",
+    "metadata-publish-timeout",
+)
+_GATEWAY_SWITCHES = (
+    "gateway",
+    "broadcaster",
+    "local-verify",
+    "http-ingest",
+    "ignore-max-price-if-needed",
+    "current-manifest",
+    "remote-signer",
+    "remote-signer-allow-no-auth",
+    "remote-discovery",
+)
+_GATEWAY_WITH_VALUE = (
+    "rtmp-addr",
+    "verifier-url",
+    "verifier-path",
+    "orch-webhook-url",
+    "extra-nodes",
+    "orch-blocklist",
+    "orch-min-livepeer-version",
+    "select-rand-freq",
+    "select-stake-weight",
+    "select-price-weight",
+    "select-price-exp-factor",
+    "orch-perf-stats-url",
+    "region",
+    "max-price-per-unit",
+    "max-price-per-capability",
+    "min-perf-score",
+    "discovery-timeout",
+    "gateway-host",
+    "transcoding-options",
+    "max-attempts",
+    "max-ticket-ev",
+    "max-total-ev",
+    "deposit-multiplier",
+    "record-store",
+    "remote-signer-url",
+    "kafka-bootstrap-servers",
+    "kafka-user",
+    "kafka-password",
+    "kafka-gateway-topic",
+)
+
+LATER: Mapping[str, str] = MappingProxyType(
+    {
+        "orchestrator": _ROLE,
+        **dict.fromkeys((*_SWITCHES, *_WITH_VALUE), _NOT_YET),
+        **dict.fromkeys((*_GATEWAY_SWITCHES, *_GATEWAY_WITH_VALUE), _GATEWAY),
+    }
+)
+"""Why a known name cannot be used, by name."""
+
+_ALL_SWITCHES = frozenset({"orchestrator", *_SWITCHES, *_GATEWAY_SWITCHES})
+
+
+def is_later_switch(name: str) -> bool:
+    """Whether the option stands alone on a command line, without a value after it."""
+    return name in _ALL_SWITCHES
+
+
+def later_reason(name: str) -> str | None:
+    """The sentence's end for a name of the table, None for any other."""
+    return LATER.get(name)
