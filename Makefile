@@ -1,0 +1,30 @@
+# The commands of this repository; each is a script that says what it does.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench run
+
+help:
+	@echo "make demo [VIDEO=file]  a node, a gateway, a clip: the main job, end to end, checked"
+	@echo "make run                a node on this machine, off-chain"
+	@echo "make test               all tests"
+	@echo "make check              format, lint, types, architecture, unit tests"
+	@echo "make bench              benchmarks, as ratios to bare FFmpeg"
+	@echo "make setup              .venv with the baton command; the others do it themselves"
+
+setup:
+	@scripts/setup
+
+demo:
+	@VIDEO="$(VIDEO)" scripts/demo
+
+test:
+	@scripts/test
+
+check:
+	@scripts/check
+
+bench:
+	@scripts/bench
+
+run:
+	@scripts/setup
+	@.venv/bin/baton run --network offchain
