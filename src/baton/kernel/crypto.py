@@ -35,7 +35,7 @@ _V_VALUES = (27, 28)
 class Keccak(Protocol):
     """An incremental Keccak-256: bodies are hashed as they arrive, never twice."""
 
-    def update(self, data: bytes, /) -> None:
+    def update(self, data: bytes | bytearray | memoryview, /) -> None:
         """Feed the next bytes."""
 
     def digest(self) -> bytes:
