@@ -1,0 +1,237 @@
+"""The story of a segment: order of checks, texts, money settled exactly once, and work that ends with its client."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from baton.jobs.admission import SegmentRequest
+from baton.jobs.intake import URI_CONTENT_TYPE
+from baton.jobs.messages import AuthToken
+from baton.kernel.capabilities import Capabilities
+from baton.kernel.crypto import keccak256
+from baton.kernel.errors import RefusedError, Text, TranscodeError
+from baton.kernel.ids import SessionId
+from tests.unit.jobs.rig import BODY, PROFILES, Key, Rig, scenario, settle, without_token
+
+PIXELS = sum(p.width * p.height for p in PROFILES)
+
+
+async def refusal(rig: Rig, request: SegmentRequest | None = None, *, body: bytes = BODY) -> tuple[int, str]:
+    with pytest.raises(RefusedError) as refused:
+        await rig.send(request, body=body)
+    assert rig.accepted == 0
+    return refused.value.status, refused.value.text
+
+
+def test_a_segment_is_answered_kept_settled_and_its_file_removed() -> None:
+    async def body() -> None:
+        rig = Rig()
+        metadata = rig.metadata(seq=5)
+        result = await rig.send(rig.request(metadata))
+        assert result.error == ""
+        assert result.seq == 5
+        assert [r.pixels for r in result.renditions] == [p.width * p.height for p in PROFILES]
+        assert metadata.auth_token is not None
+        session = metadata.auth_token.session_id
+        assert list(rig.store.saved) == [f"{session}/{p.name}/5.ts" for p in PROFILES]
+        assert result.info.auth_token == metadata.auth_token
+        assert result.signature == b""
+        assert rig.accepted == 1
+        assert (rig.ledger.settled, rig.ledger.released) == ([PIXELS], 0)
+        assert rig.spool.files[0].removed
+
+    scenario(body)
+
+
+def test_a_node_with_a_key_signs_the_hashes_in_profile_order() -> None:
+    async def body() -> None:
+        rig = Rig(signer=Key(name="0xabc"))
+        result = await rig.send()
+        hashes = b"".join(keccak256(p.name.encode() * 4) for p in PROFILES)
+        assert result.signature == b"signed:" + hashes
+        assert rig.engine.jobs[0].orch_id == "0xabc"
+
+    scenario(body)
+
+
+def test_checks_come_in_the_stated_order() -> None:
+    async def body() -> None:
+        rig = Rig(verify=True, max_sessions=0)
+        rig.ledger.refuse_quote = RefusedError(500, "no terms")
+        rig.ledger.refuse_payment = RefusedError(400, "bad ticket")
+        wrong = replace(without_token(rig.metadata()), capabilities=Capabilities(bits=(1 << 63,)), content_hash=b"")
+        assert await refusal(rig, rig.request(wrong)) == (403, Text.SEGMENT_SIG)
+
+        rig = Rig(max_sessions=0)
+        rig.ledger.refuse_quote = RefusedError(500, "no terms")
+        rig.ledger.refuse_payment = RefusedError(400, "bad ticket")
+        assert await refusal(rig, rig.request(wrong)) == (403, Text.INCOMPATIBLE)
+        step8 = without_token(rig.metadata())
+        assert await refusal(rig, rig.request(step8)) == (403, Text.MISSING_AUTH_TOKEN)
+        forged = AuthToken(token=b"x", session_id=SessionId("s"), expiration=0)
+        assert await refusal(rig, rig.request(replace(step8, auth_token=forged))) == (403, Text.INVALID_AUTH_TOKEN)
+        token = rig.mint.issue(caller="10.0.0.1")
+        rig.clock.advance(1801)
+        assert await refusal(rig, rig.request(replace(step8, auth_token=token))) == (403, Text.EXPIRED_AUTH_TOKEN)
+        assert await refusal(rig) == (403, Text.CAPPED)
+
+        rig = Rig()
+        rig.ledger.refuse_quote = RefusedError(500, "no terms")
+        rig.ledger.refuse_payment = RefusedError(400, "bad ticket")
+        assert await refusal(rig) == (500, Text.INTERNAL)
+        rig.ledger.refuse_quote = None
+        rig.spool.full = True
+        assert await refusal(rig) == (400, "bad ticket")
+        rig.ledger.refuse_payment = None
+        assert await refusal(rig) == (500, Text.INTERNAL)
+        rig.spool.full = False
+        assert await refusal(rig, body=b"other bytes") == (403, Text.FORBIDDEN)
+
+    scenario(body)
+
+
+def test_a_refusal_after_the_hold_gives_it_back_and_leaves_no_file() -> None:
+    async def body() -> None:
+        rig = Rig()
+        await refusal(rig, body=b"other bytes")
+        assert (rig.ledger.settled, rig.ledger.released) == ([], 1)
+        assert rig.spool.files[0].removed
+
+    scenario(body)
+
+
+@pytest.mark.parametrize("text", [Text.INVALID_DATA, Text.UNSUPPORTED_CODEC])
+def test_an_engine_error_travels_undecorated_and_costs_nothing(text: str) -> None:
+    async def body() -> None:
+        rig = Rig()
+        rig.engine.error = TranscodeError(text, detail="what the codec said")
+        result = await rig.send()
+        assert result.error == text
+        assert result.renditions == ()
+        assert (rig.ledger.settled, rig.ledger.released) == ([], 1)
+
+    scenario(body)
+
+
+def test_a_bug_behind_the_200_is_still_an_answer() -> None:
+    async def body() -> None:
+        rig = Rig()
+        rig.engine.error = ZeroDivisionError("ours")
+        assert (await rig.send()).error == Text.UNKNOWN
+        assert rig.ledger.released == 1
+
+    scenario(body)
+
+
+def test_a_rendition_that_cannot_be_kept_fails_the_segment() -> None:
+    async def body() -> None:
+        rig = Rig()
+        rig.store.fail_after = 1
+        result = await rig.send()
+        assert result.error == Text.SESSION_ENDED
+        assert result.renditions == ()
+        assert rig.ledger.settled == []
+
+    scenario(body)
+
+
+def test_a_body_that_names_its_segment_is_fetched() -> None:
+    async def body() -> None:
+        rig = Rig()
+        request = rig.request(content_type=URI_CONTENT_TYPE)
+        assert (await rig.send(request, body=b"https://store.example/1.ts")).error == ""
+        rig = Rig()
+        request = rig.request(content_type=URI_CONTENT_TYPE)
+        assert await refusal(rig, request, body=b"http://169.254.169.254/") == (400, Text.BAD_REQUEST)
+        assert await refusal(rig, request, body=b"h" * 5000) == (400, Text.BAD_REQUEST)
+        assert await refusal(rig, request, body=b"\xff\xfe") == (400, Text.BAD_REQUEST)
+
+    scenario(body)
+
+
+def test_a_cancelled_request_cancels_its_work_and_releases_its_hold() -> None:
+    async def body() -> None:
+        rig = Rig()
+        rig.engine.gate.clear()
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(rig.send())
+            await settle()
+            assert rig.engine.running == 1
+            task.cancel()
+        assert rig.engine.cancelled == 1
+        assert rig.ledger.released == 1
+        assert rig.streams.busy == 0
+
+    scenario(body)
+
+
+def test_the_sixth_segment_of_a_session_is_busy_in_the_body() -> None:
+    async def body() -> None:
+        rig = Rig()
+        rig.engine.gate.clear()
+        token = rig.mint.issue(caller="10.0.0.1")
+        async with asyncio.TaskGroup() as group:
+            for seq in range(5):
+                group.create_task(rig.send(rig.request(rig.metadata(token=token, seq=seq))))
+            await settle()
+            result = await rig.send(rig.request(rig.metadata(token=token, seq=5)))
+            assert result.error == Text.BUSY
+            assert rig.accepted == 6
+            rig.engine.gate.set()
+        assert [job.seq for job in rig.engine.jobs] == [0, 1, 2, 3, 4]
+
+    scenario(body)
+
+
+def test_the_last_slot_is_given_once_and_the_loser_reads_capped() -> None:
+    async def body() -> None:
+        rig = Rig(max_sessions=1)
+        rig.spool.gate.clear()
+        async with asyncio.TaskGroup() as group:
+            first = group.create_task(rig.send(rig.request(rig.metadata(manifest="a"))))
+            second = group.create_task(rig.send(rig.request(rig.metadata(manifest="b"))))
+            await settle()
+            rig.spool.gate.set()
+        errors = sorted([first.result().error, second.result().error])
+        assert errors == ["", Text.CAPPED]
+
+    scenario(body)
+
+
+def test_a_draining_node_goes_on_with_its_streams_and_takes_no_new_one() -> None:
+    async def body() -> None:
+        rig = Rig()
+        token = rig.mint.issue(caller="10.0.0.1")
+        await rig.send(rig.request(rig.metadata(token=token, seq=1)))
+        rig.gate.takes_sessions = False
+        assert (await rig.send(rig.request(rig.metadata(token=token, seq=2)))).error == ""
+        renewed = rig.mint.issue(caller="10.0.0.1")
+        assert (await rig.send(rig.request(rig.metadata(token=renewed, seq=3)))).error == ""
+        rig.accepted = 0
+        assert await refusal(rig, rig.request(rig.metadata(manifest="new"))) == (403, Text.CAPPED)
+        rig.gate.takes_segments = False
+        assert await refusal(rig, rig.request(rig.metadata(token=renewed, seq=4))) == (403, Text.CAPPED)
+
+    scenario(body)
+
+
+def test_an_ended_session_tells_its_waiting_segments() -> None:
+    async def body() -> None:
+        rig = Rig()
+        rig.engine.gate.clear()
+        token = rig.mint.issue(caller="10.0.0.1")
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(rig.send(rig.request(rig.metadata(token=token, seq=1))))
+            await settle()
+            waiting = group.create_task(rig.send(rig.request(rig.metadata(token=token, seq=2))))
+            await settle()
+            await rig.discovery.end_session(token)
+            await settle()
+            assert waiting.done()
+            rig.engine.gate.set()
+        assert waiting.result().error == Text.SESSION_ENDED
+        assert running.result().error == ""
+        assert rig.store.ended == [token.session_id]
+
+    scenario(body)
