@@ -28,20 +28,19 @@ from baton.jobs.messages import (
     flatten_segment,
 )
 from baton.kernel.capabilities import Capabilities
-from baton.kernel.crypto import keccak256, public_key_to_address, sign_message
+from baton.kernel.crypto import keccak256
 from baton.kernel.errors import RefusedError
-from baton.kernel.ids import ZERO_ADDRESS, Address, ManifestId, to_checksum_hex
+from baton.kernel.ids import Address, ManifestId, to_checksum_hex
 from baton.kernel.profiles import VideoProfile
 from baton.media.job import Clip
 from baton.selftest.http2 import Http2Connection, NotHttp2Error, PeerError, Response, connect_http2, reason_of
+from baton.selftest.parties import Endpoint, GatewayKey
+from baton.selftest.rpc import MAX_MESSAGE_BYTES, call
 from baton.wire import codec
 
 __all__ = [
     "DOWNLOAD_TIMEOUT_S",
-    "Endpoint",
     "Gateway",
-    "GatewayKey",
-    "RpcError",
     "SegmentAnswer",
     "SegmentJob",
     "segment_timeouts_s",
@@ -51,83 +50,12 @@ DISCOVERY_TIMEOUT_S = 6.0
 """The longest a gateway waits for anybody; answers later than 500 ms are rarely used (video.md 3.2)."""
 RPC_TIMEOUT_S = 8.0
 DOWNLOAD_TIMEOUT_S = 4.0
-MAX_MESSAGE_BYTES = 4 << 20
-"""What gRPC peers of the network accept."""
 MAX_RENDITION_BYTES = 128 << 20
-_SERVICE = "/net.Orchestrator/"
-_PREFIX_BYTES = 5
 _TEXT_BYTES = 4096
-_DEFAULT_PORTS = {"https": 443, "http": 80}
+_SCHEMES = ("https", "http")
 _STATUS_OK = 200
 
 T = TypeVar("T")
-
-
-class RpcError(PeerError):
-    """The orchestrator answered a call with an error: gRPC ``code`` and its text."""
-
-    def __init__(self, code: int, text: str) -> None:
-        """``code`` is gRPC's number; 2 for everything an orchestrator refuses."""
-        super().__init__(f"rpc error: code {code}: {text}")
-        self.code = code
-        self.text = text
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where an orchestrator listens: ``https`` (TLS) or ``http`` (cleartext with h2c)."""
-
-    scheme: str
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, uri: str, *, default_port: int | None = None) -> "Endpoint":
-        """Read ``[scheme://]host[:port]``; no scheme means TLS.
-
-        Raises:
-            ValueError: another scheme, no host, a port that is none, or a path.
-        """
-        full = uri if "://" in uri else f"https://{uri}"
-        parts = urllib.parse.urlsplit(full)
-        if parts.scheme not in _DEFAULT_PORTS:
-            message = f"scheme must be http or https: {uri!r}"
-            raise ValueError(message)
-        if not parts.hostname or parts.username is not None or parts.path not in {"", "/"} or parts.query:
-            message = f"not the address of an orchestrator: {uri!r}"
-            raise ValueError(message)
-        return cls(parts.scheme, parts.hostname, parts.port or default_port or _DEFAULT_PORTS[parts.scheme])
-
-    @property
-    def tls(self) -> bool:
-        """Whether the endpoint speaks TLS."""
-        return self.scheme == "https"
-
-    @property
-    def uri(self) -> str:
-        """``scheme://host:port`` without a trailing slash."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
-
-
-@dataclass(frozen=True, slots=True)
-class GatewayKey:
-    """The gateway's account, or none: off-chain gateways state the zero address and sign nothing."""
-
-    address: Address = ZERO_ADDRESS
-    private_key: bytes | None = None
-
-    @classmethod
-    def from_private_key(cls, private_key: bytes) -> "GatewayKey":
-        """The account of a 32-byte key; raises ``ValueError`` for a key that is none."""
-        import coincurve
-
-        public = coincurve.PrivateKey(private_key).public_key
-        return cls(Address(public_key_to_address(public)), private_key)
-
-    def sign(self, message: bytes) -> bytes:
-        """65 bytes, or none without a key."""
-        return sign_message(self.private_key, message) if self.private_key is not None else b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +75,7 @@ class SegmentAnswer:
     """What the orchestrator made of a segment; ``header_s`` and ``total_s`` include the upload."""
 
     result: SegmentResult
+    protocol: str
     header_s: float
     total_s: float
 
@@ -205,32 +134,20 @@ class Gateway:
         request = OrchestratorRequest(
             sender=self._key.address, signature=self._key.sign(text), capabilities=capabilities
         )
-        answer = await self._call("GetOrchestrator", codec.encode_orchestrator_request(request), DISCOVERY_TIMEOUT_S)
+        answer = await call(
+            self._endpoint, "GetOrchestrator", codec.encode_orchestrator_request(request), timeout_s=DISCOVERY_TIMEOUT_S
+        )
         return _decode(codec.decode_orchestrator_info, answer)
 
     async def ping(self, value: bytes) -> bytes:
         """The orchestrator's signature over ``value``; no bytes from a node without a key."""
-        answer = await self._call("Ping", codec.encode_ping(value), RPC_TIMEOUT_S)
+        answer = await call(self._endpoint, "Ping", codec.encode_ping(value), timeout_s=RPC_TIMEOUT_S)
         return _decode(codec.decode_ping, answer)
 
     async def end_session(self, token: AuthToken) -> None:
         """Say that the session is over."""
-        await self._call("EndTranscodingSession", codec.encode_end_session(token), RPC_TIMEOUT_S)
-
-    async def _call(self, method: str, message: bytes, timeout_s: float) -> bytes:
-        """One unary call on a connection of its own, as a gateway makes it."""
-        framed = b"\x00" + len(message).to_bytes(4, "big") + message
-        async with connect_http2(self._endpoint.host, self._endpoint.port, tls=self._endpoint.tls) as connection:
-            response = await connection.request(
-                method="POST",
-                path=_SERVICE + method,
-                headers=(("content-type", "application/grpc"), ("te", "trailers"), ("user-agent", "baton-selftest")),
-                body=framed,
-                header_timeout_s=timeout_s,
-                total_timeout_s=timeout_s,
-                max_body_bytes=MAX_MESSAGE_BYTES + _PREFIX_BYTES,
-            )
-        return _unframe(response)
+        message = codec.encode_end_session(token)
+        await call(self._endpoint, "EndTranscodingSession", message, timeout_s=RPC_TIMEOUT_S)
 
     # Segments.
 
@@ -256,7 +173,12 @@ class Gateway:
             message = f"status {response.status}: {text}"
             raise PeerError(message)
         result = _decode(codec.decode_segment_result, response.body)
-        return SegmentAnswer(result=result, header_s=response.header_s, total_s=response.total_s)
+        return SegmentAnswer(
+            result=result,
+            protocol="HTTP/1.1" if connection is None else "HTTP/2",
+            header_s=response.header_s,
+            total_s=response.total_s,
+        )
 
     def _segment_headers(self, job: SegmentJob, info: OrchestratorInfo) -> tuple[tuple[str, str], ...]:
         unsigned = SegmentMetadata(
@@ -331,7 +253,7 @@ class Gateway:
 
     async def download(self, url: str) -> bytes:
         """A rendition, as a gateway fetches it: HTTP/1.1, 200, within 4 s. Raises ``PeerError``."""
-        if urllib.parse.urlsplit(url).scheme not in _DEFAULT_PORTS:
+        if urllib.parse.urlsplit(url).scheme not in _SCHEMES:
             message = "rendition URL is not http or https"
             raise PeerError(message)
         try:
@@ -403,27 +325,3 @@ def _decode(decode: Callable[[bytes], T], data: bytes) -> T:
     except (DecodeError, codec.UnreadableError, RefusedError, ValueError, OverflowError) as error:
         message = f"unreadable answer: {error}"
         raise PeerError(message) from error
-
-
-def _unframe(response: Response) -> bytes:
-    """The one message of a unary answer. Raises ``RpcError`` for a refusal, ``PeerError`` for anything malformed."""
-    kind = response.headers.get("content-type", "")
-    if response.status != _STATUS_OK or not kind.startswith("application/grpc"):
-        message = f"not a gRPC answer: status {response.status}, content type {kind[:80]!r}"
-        raise PeerError(message)
-    stated = response.trailers.get("grpc-status", response.headers.get("grpc-status", ""))
-    if not stated.isdecimal():
-        message = "gRPC answer without status"
-        raise PeerError(message)
-    if int(stated) != 0:
-        text = response.trailers.get("grpc-message", response.headers.get("grpc-message", ""))
-        raise RpcError(int(stated), urllib.parse.unquote(text[:_TEXT_BYTES]))
-    body = response.body
-    if (
-        len(body) < _PREFIX_BYTES
-        or body[0] != 0
-        or int.from_bytes(body[1:_PREFIX_BYTES], "big") + _PREFIX_BYTES != len(body)
-    ):
-        message = "gRPC answer is not one uncompressed message"
-        raise PeerError(message)
-    return body[_PREFIX_BYTES:]
