@@ -124,7 +124,7 @@ _ROWS = (
         "",
         "Public address that gateways use. `none`: this node takes no work and only advertises --nodes.",
         _ADDRESSES,
-        default_note="where it listens, normally https://127.0.0.1:8935, with a warning: only this machine can reach it",
+        default_note="https://127.0.0.1:8935, with a warning: only this machine can reach it",
     ),
     Flag(
         "http-addr",

@@ -20,9 +20,10 @@ class Criticality(Enum):
 class Service:
     """One long-running part of the node.
 
-    ``run`` works until it is cancelled. ``start`` (optional) finishes before the next service starts, and may raise
-    ``StartError``. ``stop`` (optional) is called in reverse order of start, before ``run`` is cancelled, and gets at
-    most ``stop_budget_s`` seconds.
+    ``run`` works until it is cancelled. ``start`` (optional) finishes before the next service starts, within
+    ``start_budget_s`` seconds, and may raise ``StartError``. ``stop`` (optional) is called in reverse order of start,
+    before ``run`` is cancelled, and gets at most ``stop_budget_s`` seconds. A restart calls ``run`` again, not
+    ``start``.
     """
 
     name: str
@@ -31,3 +32,4 @@ class Service:
     start: Callable[[], Awaitable[None]] | None = None
     stop: Callable[[], Awaitable[None]] | None = None
     stop_budget_s: float = 5.0
+    start_budget_s: float = 120.0
