@@ -1,0 +1,240 @@
+"""One rendition being made: frames are scaled, timed, clipped, encoded and written in a thread of its own.
+
+The thread reads the frames that all renditions share from its channel and owns everything behind it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import av
+from av.audio.stream import AudioStream
+from av.codec.context import CodecContext
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import PictureType, VideoFrame
+from av.video.stream import VideoStream
+
+from baton.kernel.errors import Text, TranscodeError
+from baton.kernel.profiles import output_size
+from baton.media.engine.channel import Channel
+from baton.media.engine.clipping import ClipGate
+from baton.media.engine.encoders.base import Picture
+from baton.media.engine.errors import library_error
+from baton.media.engine.keyframes import KeyFrames
+from baton.media.engine.muxing import RenditionFile
+from baton.media.engine.plan import Wish, lookahead_cap_frames
+from baton.media.engine.scaling import Geometry, Scaler, geometry_of
+from baton.media.engine.source import AudioPacket, DecodedFrame, StreamFacts
+from baton.media.job import RenditionOutput, TranscodeRequest
+
+__all__ = ["RUNAWAY_FACTOR", "Item", "Rendition"]
+
+Item = DecodedFrame | AudioPacket
+"""What the decoding thread hands over."""
+
+RUNAWAY_FACTOR = 25
+"""More output frames than this for each decoded one is a lying stream or an absurd rate (video.md 7.4)."""
+
+
+@dataclass(slots=True)
+class _Counts:
+    """What is known when the rendition is done."""
+
+    produced: int = 0
+    """Frames that came out of the scaler, kept or clipped away."""
+    frames: int = 0
+    pixels: int = 0
+
+
+class Rendition:
+    """The whole way of one rendition. Built by the decoding thread, then run and owned by its own."""
+
+    def __init__(self, wish: Wish, *, request: TranscodeRequest, facts: StreamFacts, audio: AudioStream | None) -> None:
+        """``audio`` is the input's audio stream: only its parameters are read, never its packets."""
+        self._wish = wish
+        self._request = request
+        self._facts = facts
+        metadata = {"service_provider": request.service_provider, "comment": request.comment}
+        self._file = RenditionFile(wish.profile.format, metadata=metadata, audio=audio)
+        self._audio_unit_s = audio.time_base or Fraction(1, 90_000) if audio is not None else Fraction(1)
+        self._video_gate, self._audio_gate = ClipGate(request.clip), ClipGate(request.clip)
+        self._key_frames = KeyFrames(wish.profile)
+        self._counts = _Counts()
+        self._geometry: Geometry | None = None
+        self._scaler: Scaler | None = None
+        self._picture: Picture | None = None
+        self._context: VideoCodecContext | None = None
+        self._last_s: Fraction | None = None
+        self._decoded = 0
+
+    def run(self, channel: Channel[Item]) -> RenditionOutput:
+        """Make the rendition from what ``channel`` brings.
+
+        Raises:
+            TranscodeError: with the text for the gateway.
+            ChannelAborted: the decoding thread gave up.
+        """
+        try:
+            for item in channel:
+                if isinstance(item, DecodedFrame):
+                    self._take_frame(item)
+                else:
+                    self._take_audio(item)
+            return self._finish()
+        finally:
+            channel.hang_up()
+            self._file.discard()
+
+    def _take_frame(self, item: DecodedFrame) -> None:
+        self._decoded = item.number
+        geometry = geometry_of(item.picture)
+        if self._scaler is None or geometry != self._geometry:
+            self._drain_scaler()
+            self._scaler = self._build_scaler(item.picture)
+            self._geometry = geometry
+        for picture in self._scaler.push(item.picture):
+            self._emit(picture)
+
+    def _build_scaler(self, picture: VideoFrame) -> Scaler:
+        """A graph for frames like this one, and the picture that its encoder will see."""
+        profile = self._wish.profile
+        source_px = (picture.width, picture.height)
+        width_px, height_px = output_size(
+            source=source_px, requested=(profile.width, profile.height), codec=profile.codec
+        )
+        if max(width_px, height_px) > self._wish.encoder.max_side_px:
+            detail = f"{source_px[0]}x{source_px[1]} px would become {width_px}x{height_px} px"
+            raise TranscodeError(Text.INVALID_RESOLUTION, detail=detail)
+        rate = profile.frame_rate
+        shape = self._facts.sample_aspect_ratio
+        self._picture = Picture(
+            width_px=width_px,
+            height_px=height_px,
+            time_base=self._facts.time_base if rate is None else 1 / rate,
+            frame_rate=rate or self._facts.frame_rate,
+            sample_aspect_ratio=shape and shape * Fraction(source_px[0] * height_px, source_px[1] * width_px),
+            lookahead_cap_frames=lookahead_cap_frames(self._request.profiles, source_px=source_px),
+        )
+        return Scaler(
+            picture,
+            size_px=(width_px, height_px),
+            pixel_format=self._wish.encoder.pixel_format,
+            frame_rate=rate,
+            time_base=self._facts.time_base,
+        )
+
+    def _drain_scaler(self) -> None:
+        if self._scaler is not None:
+            for picture in self._scaler.push(None):
+                self._emit(picture)
+
+    def _emit(self, picture: VideoFrame) -> None:
+        """Encode a scaled frame unless the clip or the grid has no place for it."""
+        self._counts.produced += 1
+        if self._counts.produced > RUNAWAY_FACTOR * self._decoded and not self._facts.is_still:
+            raise TranscodeError(Text.RUNAWAY, detail=f"{self._counts.produced} frames from {self._decoded}")
+        unit_s = picture.time_base or self._facts.time_base
+        time_s = (picture.pts or 0) * unit_s
+        if self._last_s is not None and time_s <= self._last_s:
+            return  # a graph that was rebuilt in mid-segment may land on a grid place that is taken
+        self._last_s = time_s
+        if not self._video_gate.passes(time_s):
+            return
+        picture.pts = round((time_s - self._video_gate.shift_s) / unit_s)
+        forced = self._key_frames.forces(time_s)
+        # Else the encoder would repeat the source's picture types.
+        picture.pict_type = PictureType.I if forced else PictureType.NONE
+        self._encode(picture)
+        self._counts.frames += 1
+        self._counts.pixels += picture.width * picture.height
+
+    def _encode(self, picture: VideoFrame) -> None:
+        context = self._context
+        if context is None or (context.width, context.height) != (picture.width, picture.height):
+            context = self._open_encoder(picture)
+        self._file.write_video(_encode(context, picture))
+
+    def _open_encoder(self, picture: VideoFrame) -> VideoCodecContext:
+        """The encoder for frames like this: the file's own first, a new one when the size changes on the way."""
+        if self._picture is None:
+            message = "there is a scaler before there are frames"
+            raise RuntimeError(message)
+        self._picture = replace(
+            self._picture,
+            width_px=picture.width,
+            height_px=picture.height,
+            color_range=picture.color_range,
+            color_primaries=picture.color_primaries,
+            color_trc=picture.color_trc,
+            colorspace=picture.colorspace,
+        )
+        if self._context is None:
+            self._start_file(self._picture, before_zero=(picture.pts or 0) < 0)
+        else:
+            self._file.write_video(_encode(self._context, None))
+            self._context = _new_context(self._wish.encoder.library_name)
+            self._configure(self._context, self._picture)
+        if self._context is None:
+            message = "an encoder was just opened"
+            raise RuntimeError(message)
+        return self._context
+
+    def _start_file(self, picture: Picture, *, before_zero: bool) -> None:
+        library_name = self._wish.encoder.library_name
+        context = self._file.open_video(library_name, time_base=picture.time_base, before_zero=before_zero)
+        self._configure(context, picture)
+        self._context = context
+        self._file.start()
+
+    def _configure(self, context: VideoCodecContext, picture: Picture) -> None:
+        self._wish.encoder.configure(context, self._wish.profile, picture, self._request.tuning)
+
+    def _take_audio(self, packet: AudioPacket) -> None:
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        if stamp is None:
+            self._file.write_audio(packet)
+            return
+        if not self._audio_gate.passes(stamp * self._audio_unit_s):
+            return
+        shift = round(self._audio_gate.shift_s / self._audio_unit_s)
+        if shift:
+            packet = replace(
+                packet,
+                pts=None if packet.pts is None else packet.pts - shift,
+                dts=None if packet.dts is None else packet.dts - shift,
+            )
+        self._file.write_audio(packet)
+
+    def _finish(self) -> RenditionOutput:
+        self._drain_scaler()
+        if self._context is not None:
+            self._file.write_video(_encode(self._context, None))
+        elif self._picture is not None:
+            # A rate so low or a clip so short that no frame of this segment is due: an empty file is right then.
+            self._start_file(self._picture, before_zero=False)
+        if self._picture is None:
+            raise TranscodeError(Text.INVALID_VIDEO, detail="no frame reached the rendition")
+        return RenditionOutput(
+            data=self._file.finish(),
+            pixels=self._counts.pixels,
+            frames=self._counts.frames,
+            width=self._picture.width_px,
+            height=self._picture.height_px,
+        )
+
+
+def _new_context(library_name: str) -> VideoCodecContext:
+    context = CodecContext.create(library_name, "w")
+    if not isinstance(context, VideoCodecContext):
+        message = f"{library_name} encodes no video"
+        raise TypeError(message)
+    return context
+
+
+def _encode(context: VideoCodecContext, picture: VideoFrame | None) -> "Sequence[Packet[VideoStream]]":
+    """Packets that are ready after this frame; None flushes."""
+    try:
+        return context.encode(picture)
+    except (av.FFmpegError, ValueError, OSError, RuntimeError) as error:
+        raise library_error(error, doing="encode") from error

@@ -1,0 +1,83 @@
+"""One segment in, its renditions out: decode once, a thread per rendition (video.md 7.1).
+
+The calling thread demultiplexes and decodes; each rendition scales, encodes and writes in its own thread behind a
+bounded channel, so a slow one holds the decoder back and memory stays flat. The codec library leaves the interpreter's
+lock while it works. Nothing outlives the call.
+"""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from baton.kernel.clock import Clock, SystemClock
+from baton.kernel.errors import TranscodeError
+from baton.media.engine.channel import Channel, ChannelAborted
+from baton.media.engine.errors import library_error
+from baton.media.engine.plan import Wish, plan
+from baton.media.engine.rendition import Item, Rendition
+from baton.media.engine.source import Source
+from baton.media.job import RenditionOutput, TranscodeOutput, TranscodeRequest
+
+__all__ = ["transcode"]
+
+_QUEUED_PX = 48_000_000
+"""Decoded pixels that may wait for the slowest rendition: about 70 MB at 4:2:0."""
+_LEAST_QUEUED, _MOST_QUEUED = 4, 32
+
+
+def transcode(request: TranscodeRequest) -> TranscodeOutput:
+    """Make all renditions of a segment, in profile order.
+
+    Raises:
+        TranscodeError: with the exact text the gateway shall read (video.md 7.11); the library's words are its detail.
+    """
+    clock: Clock = SystemClock()
+    started_s = clock.monotonic()
+    wishes = plan(request)
+    with Source(request.input_path) as source:
+        renditions = _run(source, wishes, request)
+        return TranscodeOutput(
+            renditions=renditions,
+            decoded_px=source.pixels_px,
+            decoded_frames=source.frames,
+            engine_ms=round((clock.monotonic() - started_s) * 1000),
+        )
+
+
+def _run(source: Source, wishes: tuple[Wish, ...], request: TranscodeRequest) -> tuple[RenditionOutput, ...]:
+    limit = _queue_limit(source)
+    channels: list[Channel[Item]] = [Channel(limit=limit) for _ in wishes]
+    with ThreadPoolExecutor(max_workers=max(1, len(wishes)), thread_name_prefix="rendition") as threads:
+        works: list[Future[RenditionOutput]] = []
+        try:
+            for wish, channel in zip(wishes, channels, strict=True):
+                rendition = Rendition(wish, request=request, facts=source.facts, audio=source.audio)
+                works.append(threads.submit(rendition.run, channel))
+            if _feed(source, channels):
+                for channel in channels:
+                    channel.end()
+        finally:
+            for channel in channels:
+                channel.abort()
+        return _collect(works)
+
+
+def _feed(source: Source, channels: list[Channel[Item]]) -> bool:
+    """Decode into all channels; False when a rendition failed, which makes the rest pointless."""
+    return all(channel.put(item) for item in source for channel in channels)
+
+
+def _collect(works: list[Future[RenditionOutput]]) -> tuple[RenditionOutput, ...]:
+    """All results, or the first rendition's error that is not a mere consequence of another."""
+    errors = [error for work in works if (error := work.exception()) is not None]
+    causes = [error for error in errors if not isinstance(error, ChannelAborted)]
+    for error in causes:
+        if isinstance(error, TranscodeError):
+            raise error
+    if errors:
+        error = (causes or errors)[0]
+        raise library_error(error, doing="make a rendition") from error
+    return tuple(work.result() for work in works)
+
+
+def _queue_limit(source: Source) -> int:
+    frame_px = max(1, source.video.width * source.video.height)
+    return max(_LEAST_QUEUED, min(_MOST_QUEUED, _QUEUED_PX // frame_px))
