@@ -7,7 +7,7 @@ at a time; a child beyond that number stands by, ready to take the place of one 
 import asyncio
 from collections import deque
 
-from baton.kernel.errors import CapacityError, Text
+from baton.kernel.errors import CapacityError, Text, TranscodeError
 from baton.media.process import EngineChild
 
 __all__ = ["ChildLine"]
@@ -23,7 +23,7 @@ class ChildLine:
         self._free: list[EngineChild] = []
         self._running: set[EngineChild] = set()
         self._waiting: deque[asyncio.Future[EngineChild]] = deque()
-        self._closed: Exception | None = None
+        self._closed = False
 
     @property
     def running(self) -> int:
@@ -40,9 +40,10 @@ class ChildLine:
 
         Raises:
             CapacityError: ``OrchestratorBusy`` when too many wait already.
+            TranscodeError: ``TranscoderStopped`` when the line was closed.
         """
-        if self._closed is not None:
-            raise self._closed
+        if self._closed:
+            raise _stopped()
         if not first and len(self._waiting) >= self._waiting_most:
             raise CapacityError(Text.BUSY, detail=f"{len(self._waiting)} jobs wait for an engine")
         turn: asyncio.Future[EngineChild] = asyncio.get_running_loop().create_future()
@@ -77,13 +78,13 @@ class ChildLine:
         if child in self._free:
             self._free.remove(child)
 
-    def close(self, failure: Exception) -> None:
-        """Nobody gets a child any more: those who wait, and those who come, get ``failure``."""
-        self._closed = failure
+    def close(self) -> None:
+        """Nobody gets a child any more: those who wait are told so, and those who come."""
+        self._closed = True
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
-                turn.set_exception(failure)
+                turn.set_exception(_stopped())
 
     def _serve(self) -> None:
         """Match free children with jobs. The child used last goes first: its caches are warm, the spare stays fresh."""
@@ -97,3 +98,7 @@ class ChildLine:
                 continue
             self._running.add(child)
             turn.set_result(child)
+
+
+def _stopped() -> TranscodeError:
+    return TranscodeError(Text.TRANSCODER_STOPPED, detail="the engines are being stopped")

@@ -94,15 +94,18 @@ class ChildLostError(Exception):
         super().__init__(f"{cause.value}: {detail}" if detail else cause.value)
         self.cause = cause
         self.detail = detail
+        self.at_work = False
+        """Whether it had begun with a job; before that, its death is not the job's fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChildCommand:
-    """What to start: ``module:function`` names of the engine, and how far to step back from the node's own work."""
+    """What to start: the engine's functions as ``module:function``, and how the process ranks."""
 
-    transcode: str
-    probe: str
-    niceness: int
+    transcode: str = "baton.media.engine.transcode:transcode"
+    probe: str = "baton.media.engine.probe:probe"
+    niceness: int = 5
+    """How far a child steps back from the node's own work, which must answer while all cores encode."""
 
 
 class EngineChild:
@@ -123,6 +126,7 @@ class EngineChild:
         self._words = b""
         self._transport: asyncio.Transport | None = None
         self._looks_stopped = 0
+        self._at_work = False
 
     async def come_up(self, socket_end: socket.socket, *, timeout_s: float) -> None:
         """Take our end of its socket and wait until its engine is loaded.
@@ -183,6 +187,7 @@ class EngineChild:
             accept_at = asyncio.get_running_loop().time() + accept_timeout_s
             async with asyncio.timeout_at(min(accept_at, deadline_at)):
                 await self._ask(job)
+            self._at_work = True
             cause = DeathCause.DEADLINE
             async with asyncio.timeout_at(deadline_at):
                 answer = await self._next(wanted, Failed)
@@ -191,6 +196,7 @@ class EngineChild:
         except asyncio.CancelledError:
             self.kill(DeathCause.CANCELLED, "")
             raise
+        self._at_work = False
         self.jobs_done += 1
         if self.lost is None:
             self._move(ChildState.IDLE)
@@ -198,6 +204,8 @@ class EngineChild:
 
     def look(self, *, memory_limit_bytes: int) -> None:
         """Check on it: how large it is, whether somebody suspended it, what it prints. Call often."""
+        if self.lost is not None:
+            return
         self._listen()
         stopped, self.rss_bytes = _vitals(self.pid)
         self._looks_stopped = self._looks_stopped + 1 if stopped else 0
@@ -211,6 +219,7 @@ class EngineChild:
         if self.lost is not None:
             return self.lost
         self.lost = ChildLostError(cause, detail)
+        self.lost.at_work = self._at_work
         self._move(ChildState.DEAD)
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)

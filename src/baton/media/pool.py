@@ -1,0 +1,307 @@
+"""The engine pool: supervised children that transcode, one segment each, and what happens when one of them dies.
+
+A crash, a hang, a lie or a memory blow-up costs the child and the segment it held; every other segment goes on. The
+segment itself is tried once more on a fresh child, since its child may have died of something else; a second death
+makes it poison (``media.poison``) and ends it with ``Unrecoverable state, restart process``, which tells the gateway
+to give up the segment, not us, and not to spread it (video.md 7.11, 11.2 item 18). A stream whose segments keep
+killing is answered ``TranscoderStopped`` for a while: its gateway takes it elsewhere, where it may fare better.
+
+One more child runs than may work at a time, so that a death costs nobody the half second a replacement takes to load.
+The node process never loads a codec.
+"""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import structlog
+
+from baton.kernel.clock import Clock
+from baton.kernel.errors import CapacityError, ExitCode, StartError, Text, TranscodeError
+from baton.kernel.metrics import Metrics
+from baton.media.frames import FrameError
+from baton.media.job import EncoderTuning, EngineReport, TranscodeOutput, TranscodeRequest
+from baton.media.keepers import ChildKeepers, KeeperLimits
+from baton.media.line import ChildLine
+from baton.media.messages import Failed, encode
+from baton.media.poison import PoisonLimits, PoisonRegister, Verdict
+from baton.media.process import ChildCommand, ChildLostError, DeathCause, EngineChild
+
+__all__ = ["ChildView", "EnginePool", "PoolLimits"]
+
+log = structlog.get_logger("baton.media")
+
+_T = TypeVar("_T", TranscodeOutput, EngineReport)
+_TRIES = 2
+_BLAMELESS_TRIES = 3
+_LEAST_S = 0.1
+_MIN_RETRY_S = 1.0
+_FAULT_SHARE = 0.5
+_ESTIMATE_WEIGHT = 0.2
+_JOB_FAULTS = frozenset({DeathCause.CRASHED, DeathCause.MEMORY, DeathCause.GARBAGE})
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLimits:
+    """Waits and bounds of the pool."""
+
+    waiting_most: int = 256
+    """Jobs in line for a child; the next one is refused."""
+    accept_timeout_s: float = 3.0
+    """A living child takes a job at once; one that does not is replaced, and the job goes to another."""
+    probe_timeout_s: float = 120.0
+    keepers: KeeperLimits = field(default_factory=KeeperLimits)
+    poison: PoisonLimits = field(default_factory=PoisonLimits)
+
+
+@dataclass(frozen=True, slots=True)
+class ChildView:
+    """One child for the operator's eyes."""
+
+    pid: int
+    state: str
+    jobs_done: int
+    rss_bytes: int
+
+
+@dataclass(slots=True)
+class _Case:
+    """One segment on its way through the pool."""
+
+    content_hash: bytes
+    stream_key: str
+    budget_s: float
+    deadline_at: float
+    """In the loop's time."""
+    tries_left: int
+    blameless_left: int = _BLAMELESS_TRIES
+
+
+class EnginePool:
+    """All engine children of one device. Belongs to the event loop.
+
+    ``start`` first, then ``run`` for as long as the node lives, ``stop`` in the end. Between ``start`` and ``run``
+    jobs and probes work already; only replacing the dead waits for ``run``.
+    """
+
+    def __init__(
+        self,
+        *,
+        children: int,
+        tuning: EncoderTuning,
+        memory_limit_bytes: int,
+        recycle_after_jobs: int,
+        clock: Clock,
+        metrics: Metrics,
+        limits: PoolLimits | None = None,
+        command: ChildCommand | None = None,
+    ) -> None:
+        """``children`` segments at the same time, all with this ``tuning``, whatever a request says.
+
+        A child is replaced when it exceeds ``memory_limit_bytes`` of resident memory, and at rest when it holds more
+        than half of it or has done ``recycle_after_jobs`` jobs.
+        """
+        self._limits = limits or PoolLimits()
+        self._tuning = tuning
+        self._memory_limit_bytes = memory_limit_bytes
+        self._recycle_after_jobs = recycle_after_jobs
+        self._clock = clock
+        self._metrics = metrics
+        self._running_most = children
+        self._poison = PoisonRegister(limits=self._limits.poison)
+        self._line = ChildLine(running_most=children, waiting_most=self._limits.waiting_most)
+        self._keepers = ChildKeepers(
+            children=children,
+            command=command or ChildCommand(),
+            memory_limit_bytes=memory_limit_bytes,
+            line=self._line,
+            metrics=metrics,
+            limits=self._limits.keepers,
+        )
+        self._job_s = 0.0
+
+    @property
+    def children(self) -> tuple[ChildView, ...]:
+        """Every living child, the spare among them."""
+        return tuple(ChildView(c.pid, c.state.value, c.jobs_done, c.rss_bytes) for c in self._keepers.living)
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Process ids of the living children."""
+        return tuple(child.pid for child in self._keepers.living)
+
+    @property
+    def waiting(self) -> int:
+        """Jobs in line for a child."""
+        return self._line.waiting
+
+    async def start(self) -> None:
+        """Bring the first children up.
+
+        Raises:
+            StartError: exit code ``ENGINE``: none came up; the message holds the last words of one.
+        """
+        await self._keepers.start()
+
+    async def run(self) -> None:
+        """Service body: watch the children and replace the dead, until cancelled."""
+        await self._keepers.run()
+
+    async def stop(self) -> None:
+        """Kill all children and wait until none is left. Jobs in hand end with ``TranscoderStopped``."""
+        await self._keepers.stop()
+
+    async def probe(self) -> EngineReport:
+        """What the engine really does on this machine, tried inside a child.
+
+        Raises:
+            StartError: exit code ``ENGINE``: the probe failed, or cost two children.
+        """
+        job = encode(self._tuning)
+        reason = ""
+        for _ in range(_TRIES):
+            deadline_at = asyncio.get_running_loop().time() + self._limits.probe_timeout_s
+            try:
+                async with asyncio.timeout_at(deadline_at):
+                    child = await self._line.take(first=True)
+                answer = await self._work(child, job, EngineReport, deadline_at=deadline_at)
+            except (ChildLostError, TimeoutError) as error:
+                reason = f"{type(error).__name__}: {error}"
+                continue
+            if isinstance(answer, EngineReport):
+                return answer
+            reason = f"{answer.text}: {answer.detail}"
+            break
+        message = f"the transcoding engine does not work on this machine: {reason}"
+        raise StartError(message, exit_code=ExitCode.ENGINE)
+
+    async def transcode(
+        self, request: TranscodeRequest, *, deadline_s: float, content_hash: bytes, stream_key: str
+    ) -> TranscodeOutput:
+        """Renditions of one segment within ``deadline_s`` seconds, waiting for a child included.
+
+        ``content_hash`` and ``stream_key`` are what deaths are held against. Cancelling leaves the line, or kills the
+        child that works on it.
+
+        Raises:
+            TranscodeError: the engine's own refusal; ``Unrecoverable state, restart process`` when the segment took
+                its child with it; ``TranscoderStopped`` when it took too long, its stream is in quarantine or the
+                node stops; ``ErrTranscoderUnavailable`` when no child is alive.
+            CapacityError: ``OrchestratorBusy``: no child could be had in time.
+        """
+        verdict = self._poison.judge(content_hash=content_hash, stream_key=stream_key, now=self._clock.monotonic())
+        self._refuse(verdict)
+        self._refuse_late(deadline_s)
+        try:
+            job = encode(replace(request, tuning=self._tuning))
+        except FrameError as error:
+            raise TranscodeError(Text.INVALID_ARGUMENT, detail=str(error)) from error
+        case = _Case(
+            content_hash=content_hash,
+            stream_key=stream_key,
+            budget_s=deadline_s,
+            deadline_at=asyncio.get_running_loop().time() + deadline_s,
+            tries_left=1 if verdict is Verdict.SUSPECT else _TRIES,
+        )
+        answer = await self._see_through(case, job)
+        if isinstance(answer, Failed):
+            raise TranscodeError(answer.text, detail=answer.detail)
+        self._poison.clear(content_hash=content_hash, stream_key=stream_key)
+        return answer
+
+    async def _see_through(self, case: _Case, job: tuple[bytes, ...]) -> TranscodeOutput | Failed:
+        """Try until there is an answer, or no more try is left."""
+        loop = asyncio.get_running_loop()
+        arrived_at = loop.time()
+        child = await self._take(case, first=False)
+        self._metrics.observe("queue_wait_seconds", loop.time() - arrived_at)
+        while True:
+            started_at = loop.time()
+            try:
+                answer = await self._work(child, job, TranscodeOutput, deadline_at=case.deadline_at)
+            except ChildLostError as lost:
+                self._after_loss(case, lost, ran_s=loop.time() - started_at)
+            else:
+                if isinstance(answer, TranscodeOutput):
+                    self._learn(loop.time() - started_at)
+                return answer
+            child = await self._take(case, first=True)
+
+    async def _take(self, case: _Case, *, first: bool) -> EngineChild:
+        try:
+            # A child that gets a job with no time to do it would be killed over nothing.
+            async with asyncio.timeout_at(case.deadline_at - _LEAST_S):
+                return await self._line.take(first=first)
+        except TimeoutError as error:
+            if not self._keepers.living:
+                raise TranscodeError(Text.NO_TRANSCODER, detail="no engine child is alive") from error
+            raise CapacityError(Text.BUSY, detail=f"no engine was free within {case.budget_s:.1f} s") from error
+
+    async def _work(
+        self, child: EngineChild, job: tuple[bytes, ...], wanted: type[_T], *, deadline_at: float
+    ) -> _T | Failed:
+        """Let a child that we hold do one job, and let go of it."""
+        try:
+            return await child.exchange(
+                job, wanted, accept_timeout_s=self._limits.accept_timeout_s, deadline_at=deadline_at
+            )
+        finally:
+            self._retire(child)
+            self._line.give_back(child)
+
+    def _retire(self, child: EngineChild) -> None:
+        """Replace a child that has done its share or is large at rest. The spare takes its place."""
+        child.look(memory_limit_bytes=self._memory_limit_bytes)
+        if child.jobs_done >= self._recycle_after_jobs:
+            child.kill(DeathCause.RECYCLED, f"{child.jobs_done} jobs")
+        elif child.rss_bytes > self._memory_limit_bytes // 2:
+            child.kill(DeathCause.RECYCLED, f"{child.rss_bytes} bytes at rest")
+
+    def _after_loss(self, case: _Case, lost: ChildLostError, *, ran_s: float) -> None:
+        """A child died under a segment: return when another shall try, else raise what the gateway shall read."""
+        if lost.cause is DeathCause.SHUTDOWN:
+            raise TranscodeError(Text.TRANSCODER_STOPPED, detail=str(lost)) from lost
+        if lost.cause is DeathCause.DEADLINE:
+            # A job that got only the end of its time, because it waited for a child, is not to blame for being late.
+            if ran_s >= _FAULT_SHARE * case.budget_s:
+                self._strike(case)
+            raise TranscodeError(Text.TRANSCODER_STOPPED, detail=f"not done after {ran_s:.1f} s") from lost
+        if not (lost.at_work and lost.cause in _JOB_FAULTS):
+            case.blameless_left -= 1
+            if case.blameless_left == 0:
+                raise TranscodeError(Text.TRANSCODER_STOPPED, detail=str(lost)) from lost
+            return
+        self._strike(case)
+        case.tries_left -= 1
+        left_s = case.deadline_at - asyncio.get_running_loop().time()
+        # What outgrew its memory would do so again; what died late would not be done in time.
+        if lost.cause is DeathCause.MEMORY or case.tries_left == 0 or left_s < max(_MIN_RETRY_S, ran_s):
+            raise TranscodeError(Text.UNRECOVERABLE, detail=str(lost)) from lost
+
+    def _strike(self, case: _Case) -> None:
+        now = self._clock.monotonic()
+        verdict = self._poison.strike(content_hash=case.content_hash, stream_key=case.stream_key, now=now)
+        log.warning(
+            "segment took its engine child along",
+            content_hash=case.content_hash.hex(),
+            stream=case.stream_key,
+            verdict=verdict.value,
+        )
+
+    def _refuse(self, verdict: Verdict) -> None:
+        if verdict is Verdict.POISON:
+            self._metrics.add("poison_refusals_total")
+            raise TranscodeError(Text.UNRECOVERABLE, detail="this content took engine children along before")
+        if verdict is Verdict.QUARANTINED:
+            self._metrics.add("poison_refusals_total")
+            raise TranscodeError(Text.TRANSCODER_STOPPED, detail="its stream took engine children along before")
+
+    def _refuse_late(self, deadline_s: float) -> None:
+        """Say no at once to what would wait in vain, so that its gateway can still go elsewhere."""
+        ahead = self._line.waiting + 1 if self._line.running >= self._running_most else 0
+        wait_s = ahead * self._job_s / self._running_most
+        if wait_s + _LEAST_S >= deadline_s:
+            raise CapacityError(Text.BUSY, detail=f"about {wait_s:.1f} s of waiting, {deadline_s:.1f} s left")
+
+    def _learn(self, took_s: float) -> None:
+        self._job_s += (took_s - self._job_s) * (_ESTIMATE_WEIGHT if self._job_s else 1.0)
