@@ -10,8 +10,8 @@ python_works() {
 find_python() {
     local candidate
     for candidate in "${BATON_PYTHON:-}" python3.11 python3.12 python3.13 python3 python \
-        "${HOME:-/root}"/.pyenv/versions/3.1[123].*/bin/python \
-        "${HOME:-/root}"/.local/share/uv/python/*-3.1[123].*/bin/python3 \
+        "${HOME:-}"/.pyenv/versions/3.1[123].*/bin/python \
+        "${HOME:-}"/.local/share/uv/python/*-3.1[123].*/bin/python3 \
         /opt/python*/bin/python3 /usr/local/bin/python3.1[123]; do
         if [ -n "$candidate" ] && python_works "$candidate"; then
             echo "$candidate"

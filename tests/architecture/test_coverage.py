@@ -1,0 +1,98 @@
+"""Every row of the protocol that we answer for has a test that exists, or a reason (docs/protocol/coverage.toml)."""
+
+import ast
+import functools
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from baton.kernel.errors import NON_RETRYABLE_TEXTS
+
+ROOT = Path(__file__).resolve().parents[2]
+TABLE = ROOT / "docs" / "protocol" / "coverage.toml"
+ANSWERS = ("tests", "not_applicable", "later")
+
+BAD_INPUT = (
+    *("garbage", "half-open", "headers", "truncated", "audio-only", "empty", "4k", "10-bit", "vfr", "numbers"),
+    *("names", "endless", "vanishes"),
+)
+RETRYABLE = (
+    "TranscoderInvalidDuration",
+    "TranscoderInvalidClipConfig",
+    "TranscoderInvalidHardware",
+    "TranscoderInvalidInput",
+    "TranscoderStopped",
+    "TranscoderInvalidPixelformat",
+    "Invalid data found when processing input",
+    "Input/output error",
+    "No such file or directory",
+    "No such device",
+    "Cannot allocate memory",
+    "Unknown error occurred",
+)
+RESULT_TEXTS = (
+    *("OrchestratorCapped", "OrchestratorBusy", "Missing local storage", "ErrTranscoderUnavailable"),
+    *("MismatchedSegments", "ZeroSegments", "Session ended"),
+)
+IN_SCOPE = frozenset({1, 4, *range(6, 15), *range(18, 22), 23, 24, 25, 30, *range(33, 39), 42, 43})
+"""Places where we do better, that the first light brings; 35 waits for payments."""
+
+REQUIRED = frozenset(
+    {
+        "4.2/order",
+        *(f"4.2/{n}" for n in range(1, 23)),
+        *(f"4.5/{text}" for text in RESULT_TEXTS),
+        *(f"7.11/{text}" for text in (*NON_RETRYABLE_TEXTS, *RETRYABLE)),
+        *("10.1", "10.2", "10.3", "10.4", "10.5", "10.6/bits", "10.6/capacities", "10.6/versions", "10.6/cost"),
+        *("10.7", "10.8", "10.9/request", "10.9/result", "10.9/end", "10.9/payment", "10.9/segment", "10.10"),
+        *(f"11/{n}" for n in range(1, 44)),
+        *(f"12/{n}" for n in range(1, 13)),
+        *(f"bad-input/{name}" for name in BAD_INPUT),
+    }
+)
+
+
+@functools.cache
+def rows() -> tuple[dict[str, Any], ...]:
+    """The rows of the table."""
+    return tuple(tomllib.loads(TABLE.read_text(encoding="utf-8"))["row"])
+
+
+@functools.cache
+def tests_in(path: str) -> frozenset[str]:
+    """Names of the test functions of a file, with their class if they have one."""
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    for case in (node for node in tree.body if isinstance(node, ast.ClassDef)):
+        names |= {
+            f"{case.name}::{node.name}"
+            for node in case.body
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        }
+    return frozenset(name for name in names if name.rpartition("::")[2].startswith("test_"))
+
+
+def test_every_required_row_is_there_once() -> None:
+    ids = [row["id"] for row in rows()]
+    assert sorted(REQUIRED - set(ids)) == []
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("row", rows(), ids=lambda row: row["id"])
+def test_row_has_one_answer_and_its_tests_exist(row: dict[str, Any]) -> None:
+    assert row["what"]
+    (answer,) = [key for key in ANSWERS if key in row]
+    assert set(row) == {"id", "what", answer}
+    assert row[answer]
+    for test in row.get("tests", []):
+        path, _, name = test.partition("::")
+        assert path.startswith("tests/")
+        assert (ROOT / path).is_file(), f"{row['id']}: no file {path}"
+        assert name in tests_in(path), f"{row['id']}: no test {name} in {path}"
+
+
+def test_what_the_first_light_promises_is_tested_not_postponed() -> None:
+    postponed = [row["id"] for row in rows() if "later" in row and row["id"] in {f"11/{n}" for n in IN_SCOPE - {35}}]
+    assert postponed == []
