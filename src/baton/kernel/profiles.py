@@ -4,9 +4,11 @@ Pure values and functions. Sizes in pixels, bitrates in bit/s, times in millisec
 The resolution rule answers to video.md 7.3, presets to 7.14, the session cost to 7.12.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
+from types import MappingProxyType
 
 __all__ = [
     "INTRA_ONLY_GOP",
@@ -197,23 +199,25 @@ def _preset(name: str, width: int, height: int, bitrate_kbps: int, fps: int) -> 
     return VideoProfile(name=name, width=width, height=height, bitrate_bps=bitrate_kbps * 1000, fps=fps)
 
 
-PRESETS = {
-    profile.name: profile
-    for profile in (
-        _preset("P720p60fps16x9", 1280, 720, 6000, 60),
-        _preset("P720p30fps16x9", 1280, 720, 4000, 30),
-        _preset("P720p25fps16x9", 1280, 720, 3500, 25),
-        _preset("P720p30fps4x3", 960, 720, 3500, 30),
-        _preset("P576p30fps16x9", 1024, 576, 1500, 30),
-        _preset("P576p25fps16x9", 1024, 576, 1500, 25),
-        _preset("P360p30fps16x9", 640, 360, 1200, 30),
-        _preset("P360p25fps16x9", 640, 360, 1000, 25),
-        _preset("P360p30fps4x3", 480, 360, 1000, 30),
-        _preset("P240p30fps16x9", 426, 240, 600, 30),
-        _preset("P240p25fps16x9", 426, 240, 600, 25),
-        _preset("P240p30fps4x3", 320, 240, 600, 30),
-        _preset("P144p30fps16x9", 256, 144, 400, 30),
-        _preset("P144p25fps16x9", 256, 144, 400, 25),
-    )
-}
+PRESETS: Mapping[str, VideoProfile] = MappingProxyType(
+    {
+        profile.name: profile
+        for profile in (
+            _preset("P720p60fps16x9", 1280, 720, 6000, 60),
+            _preset("P720p30fps16x9", 1280, 720, 4000, 30),
+            _preset("P720p25fps16x9", 1280, 720, 3500, 25),
+            _preset("P720p30fps4x3", 960, 720, 3500, 30),
+            _preset("P576p30fps16x9", 1024, 576, 1500, 30),
+            _preset("P576p25fps16x9", 1024, 576, 1500, 25),
+            _preset("P360p30fps16x9", 640, 360, 1200, 30),
+            _preset("P360p25fps16x9", 640, 360, 1000, 25),
+            _preset("P360p30fps4x3", 480, 360, 1000, 30),
+            _preset("P240p30fps16x9", 426, 240, 600, 30),
+            _preset("P240p25fps16x9", 426, 240, 600, 25),
+            _preset("P240p30fps4x3", 320, 240, 600, 30),
+            _preset("P144p30fps16x9", 256, 144, 400, 30),
+            _preset("P144p25fps16x9", 256, 144, 400, 25),
+        )
+    }
+)
 """The presets operators and gateways name."""
