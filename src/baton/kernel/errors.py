@@ -54,6 +54,8 @@ class Text:
     REQUEST_CAPPED = "Invalid orchestrator request: OrchestratorCapped"
     REQUEST_TOO_MANY = "Invalid orchestrator request: too many requests"
     AUTHENTICATION_FAILED = "authentication failed: "
+    WEBHOOK_UNAVAILABLE = "webhook unavailable"
+    WEBHOOK_ANSWER = "webhook answer unusable"
     INVALID_AUTH_TOKEN_RPC = "Invalid auth token"  # noqa: S105 -- an answer, not a secret
     # POST /segment before the 200.
     BASE64 = "base64 decode error: "

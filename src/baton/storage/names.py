@@ -1,24 +1,18 @@
 """The one rule for names from the wire that end up in object names, URLs and files (video.md 6.4, 11.1 item 6).
 
 A stored object is named ``<session>/<name>``; a name has one or two parts, as in ``<profile name>/<seq>.ts``. Profile
-names are a stranger's free text, so every store and every reader goes through here. Pure.
-
-Two answers to a hostile profile name: ``safe_object_name`` refuses it, ``safe_folder_name`` finds a stand-in that is
-the same every time, so that a stream whose profiles have odd names is served all the same: gateways take the URL of
-a rendition as it comes and never build it themselves.
+names are a stranger's free text: ``jobs.naming`` writes them plainly, and whatever still is no name is refused here, by
+every store. Pure.
 """
 
 import unicodedata
 from urllib.parse import quote
-
-from baton.kernel.crypto import keccak256
 
 __all__ = [
     "MAX_PARTS",
     "MAX_PART_BYTES",
     "MAX_SESSION_BYTES",
     "object_url",
-    "safe_folder_name",
     "safe_object_name",
     "safe_session_name",
 ]
@@ -34,8 +28,6 @@ MAX_SESSION_BYTES = 128
 
 _FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Control characters, lone surrogates (bytes that were no UTF-8) and the two separators that break lines."""
-
-_STAND_IN_BYTES = 16
 
 
 def safe_object_name(name: str) -> str:
@@ -62,18 +54,6 @@ def safe_session_name(session_id: str) -> str:
     """
     _check_part(session_id, MAX_SESSION_BYTES)
     return session_id
-
-
-def safe_folder_name(text: str) -> str:
-    """``text`` when it is a safe part of a name, else a stand-in made of its hash: total and deterministic.
-
-    Use it for profile names before an object name is built of them.
-    """
-    try:
-        _check_part(text, MAX_PART_BYTES)
-    except ValueError:
-        return "profile-" + keccak256(text.encode("utf-8", "surrogatepass"))[:_STAND_IN_BYTES].hex()
-    return text
 
 
 def object_url(base_uri: str, session_id: str, name: str) -> str:
