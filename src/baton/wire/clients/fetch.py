@@ -18,7 +18,7 @@ from yarl import URL
 
 from baton.jobs.ports import FetchError
 from baton.kernel.version import VERSION
-from baton.wire.addresses import refused_because
+from baton.wire.clients.addresses import refused_because
 
 __all__ = ["FETCH_TIMEOUT_S", "MAX_URL_BYTES", "HttpSegmentFetcher", "Lookup", "parse_url"]
 
