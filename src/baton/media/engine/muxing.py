@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 import av
+import av.error
 from av.audio.stream import AudioStream
 from av.container.output import OutputContainer
 from av.packet import Packet
@@ -174,6 +175,8 @@ class RenditionFile:
         packet.pts, packet.dts = clock.repair(pts=packet.pts, dts=packet.dts, duration=packet.duration or 0)
         try:
             self._require().mux_one(packet)
+        except av.error.InvalidDataError:
+            return  # a damaged audio packet that this container cannot hold; what we encoded is never that
         except _ERRORS as error:
             raise library_error(error, doing="mux") from error
 

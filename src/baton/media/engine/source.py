@@ -7,6 +7,7 @@ anything else; sizes and lengths are checked before work begins. Broken packets 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -219,6 +220,7 @@ def _open(path: str) -> InputContainer:
         return av.open(
             f"file:{path}",
             mode="r",
+            format=_sniffed(path),
             options={"format_whitelist": _FORMATS, "protocol_whitelist": "file"},
             metadata_errors="replace",
         )
@@ -226,3 +228,16 @@ def _open(path: str) -> InputContainer:
         raise library_error(error, doing="open input") from error
     except _ERRORS as error:
         raise library_error(error, doing="open input", text=Text.INVALID_VIDEO) from error
+
+
+_TS_PACKET_BYTES = 188
+_TS_SYNC = 0x47
+_TS_LOOK = 3
+
+
+def _sniffed(path: str) -> str | None:
+    """The format where the first bytes leave no doubt: the library takes very short MPEG-TS files for others."""
+    with Path(path).open("rb") as file:
+        head = file.read(_TS_PACKET_BYTES * _TS_LOOK)
+    marks = head[::_TS_PACKET_BYTES]
+    return "mpegts" if len(marks) == _TS_LOOK and set(marks) == {_TS_SYNC} else None

@@ -1,0 +1,108 @@
+"""The engine's self-test: a capability is claimed when a sample really went through, and not otherwise.
+
+One row per capability in a literal table: what is decoded, what is asked, how many frames must come out. Each
+rendition is decoded again and its pixels counted, as a gateway would (video.md 5.7, 7.6).
+"""
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import av
+
+from baton.kernel.capabilities import Capability
+from baton.kernel.profiles import INTRA_ONLY_GOP, EncoderProfile, OutputFormat, VideoCodec, VideoProfile
+from baton.media.engine.encoders.registry import ENCODERS
+from baton.media.engine.samples import SAMPLE_FRAMES, Recipe, make_sample
+from baton.media.engine.source import DecodedFrame, Source
+from baton.media.engine.transcode import transcode
+from baton.media.job import Clip, EncoderTuning, EngineReport, TranscodeRequest
+
+__all__ = ["probe"]
+
+_H264 = Recipe("libx264")
+_HEVC = Recipe("libx265", options=(("preset", "ultrafast"), ("x265-params", "log-level=none:pools=1:frame-threads=1")))
+_VPX = (("deadline", "realtime"), ("cpu-used", "8"))
+_VP8 = Recipe("libvpx", container="webm", options=_VPX)
+_VP9 = Recipe("libvpx-vp9", container="webm", options=_VPX)
+
+_ASKED = VideoProfile(name="probe", width=146, height=146, bitrate_bps=1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """One capability, and the transcode that proves it."""
+
+    capability: Capability
+    sample: Recipe = _H264
+    profile: VideoProfile = _ASKED
+    clip: Clip | None = None
+    frames: int = SAMPLE_FRAMES
+
+
+_TRIALS = (
+    _Trial(Capability.H264),
+    _Trial(Capability.MPEGTS),
+    _Trial(Capability.MP4, profile=replace(_ASKED, format=OutputFormat.MP4)),
+    _Trial(Capability.FRACTIONAL_FRAMERATES, profile=replace(_ASKED, fps=25_000, fps_den=1001)),
+    _Trial(Capability.H264_BASELINE_PROFILE, profile=replace(_ASKED, profile=EncoderProfile.H264_BASELINE)),
+    _Trial(Capability.H264_MAIN_PROFILE, profile=replace(_ASKED, profile=EncoderProfile.H264_MAIN)),
+    _Trial(Capability.H264_HIGH_PROFILE, profile=replace(_ASKED, profile=EncoderProfile.H264_HIGH)),
+    _Trial(
+        Capability.H264_CONSTRAINED_HIGH_PROFILE,
+        profile=replace(_ASKED, profile=EncoderProfile.H264_CONSTRAINED_HIGH),
+    ),
+    _Trial(Capability.GOP, profile=replace(_ASKED, gop_ms=INTRA_ONLY_GOP)),
+    _Trial(Capability.SEGMENT_SLICING, clip=Clip(from_ms=40, to_ms=120), frames=3),
+    _Trial(Capability.HEVC_DECODE, sample=_HEVC),
+    _Trial(Capability.HEVC_ENCODE, profile=replace(_ASKED, codec=VideoCodec.H265)),
+    _Trial(Capability.VP8_DECODE, sample=_VP8),
+    _Trial(Capability.VP9_DECODE, sample=_VP9),
+    _Trial(Capability.H264_DECODE_444_8BIT, sample=replace(_H264, pixel_format="yuv444p")),
+    _Trial(Capability.H264_DECODE_422_8BIT, sample=replace(_H264, pixel_format="yuv422p")),
+    _Trial(Capability.H264_DECODE_444_10BIT, sample=replace(_H264, pixel_format="yuv444p10le")),
+    _Trial(Capability.H264_DECODE_422_10BIT, sample=replace(_H264, pixel_format="yuv422p10le")),
+    _Trial(Capability.H264_DECODE_420_10BIT, sample=replace(_H264, pixel_format="yuv420p10le")),
+)
+
+
+def probe(tuning: EncoderTuning) -> EngineReport:
+    """Try everything the engine may be asked for, with the operator's settings; takes about a second."""
+    proven: list[int] = []
+    refused: list[tuple[int, str]] = []
+    with tempfile.TemporaryDirectory(prefix="baton-probe-") as folder:
+        for trial in _TRIALS:
+            reason = _refusal(trial, tuning, Path(folder))
+            if reason:
+                refused.append((int(trial.capability), reason))
+            else:
+                proven.append(int(trial.capability))
+    return EngineReport(
+        capability_ids=tuple(proven),
+        refused=tuple(refused),
+        engine=f"PyAV {av.__version__}, FFmpeg {av.ffmpeg_version_info}",
+        encoders=tuple(encoder.library_name for encoder in ENCODERS if _PROVES[encoder.codec] in proven),
+    )
+
+
+_PROVES = {VideoCodec.H264: Capability.H264, VideoCodec.H265: Capability.HEVC_ENCODE}
+
+
+def _refusal(trial: _Trial, tuning: EncoderTuning, folder: Path) -> str:
+    """Why a capability is not there; empty when it is."""
+    sample, result = folder / "sample", folder / "result"
+    try:
+        sample.write_bytes(make_sample(trial.sample))
+        request = TranscodeRequest(
+            input_path=str(sample), profiles=(trial.profile,), clip=trial.clip, comment="probe", tuning=tuning
+        )
+        rendition = transcode(request).renditions[0]
+        result.write_bytes(rendition.data)
+        with Source(str(result)) as judged:
+            frames = sum(isinstance(item, DecodedFrame) for item in judged)
+            pixels = judged.pixels_px
+    except Exception as error:  # noqa: BLE001 -- whatever goes wrong, the capability is not claimed and the reason kept
+        return f"{type(error).__name__}: {error} {getattr(error, 'detail', '')}".strip()
+    if (frames, pixels) != (rendition.frames, rendition.pixels) or frames != trial.frames:
+        return f"{trial.frames} frames expected, {rendition.frames} encoded, {frames} decoded, {pixels} px"
+    return ""
