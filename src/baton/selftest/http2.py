@@ -108,9 +108,15 @@ class Http2Connection:
         self._scheme = "https" if writer.get_extra_info("ssl_object") is not None else "http"
         config = h2.config.H2Configuration(client_side=True, header_encoding="utf-8")
         self._h2 = h2.connection.H2Connection(config=config)
-        self._h2.local_settings[h2.settings.SettingCodes.ENABLE_PUSH] = 0
-        self._h2.local_settings[h2.settings.SettingCodes.INITIAL_WINDOW_SIZE] = _WINDOW_BYTES
-        self._h2.local_settings[h2.settings.SettingCodes.MAX_HEADER_LIST_SIZE] = _HEADER_LIST_BYTES
+        self._h2.local_settings = h2.settings.Settings(
+            client=True,
+            initial_values={
+                h2.settings.SettingCodes.ENABLE_PUSH: 0,
+                h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: _WINDOW_BYTES,
+                h2.settings.SettingCodes.MAX_HEADER_LIST_SIZE: _HEADER_LIST_BYTES,
+            },
+        )
+        self._h2.decoder.max_header_list_size = _HEADER_LIST_BYTES
         self._h2.initiate_connection()
         self._h2.increment_flow_control_window(_WINDOW_BYTES)
         self._usable = True
