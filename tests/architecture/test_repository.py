@@ -112,3 +112,12 @@ def test_generated_message_classes_are_fresh(tmp_path: Path) -> None:
 def test_generated_documents_are_fresh(script: str) -> None:
     done = run(sys.executable, f"scripts/{script}", "--check")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_troubleshooting_quotes_log_events_that_exist() -> None:
+    text = (ROOT / "docs" / "guide" / "troubleshooting.md").read_text(encoding="utf-8")
+    passages = re.findall(r"[Ll]og (?:line )?((?:`[^`]+`(?:,\s+| and )?)+)", text)
+    quoted = {" ".join(event.split()) for passage in passages for event in re.findall(r"`([^`]+)`", passage)}
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src" / "baton").rglob("*.py"))
+    assert quoted
+    assert {event for event in quoted if f'"{event}"' not in source} == set()
