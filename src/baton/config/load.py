@@ -236,11 +236,17 @@ def _build(cls: type[T], values: Mapping[str, object], prefix: str) -> T:
 
 
 def _provenance(said: _Said, settings: Settings) -> tuple[Provenance, ...]:
+    bind = settings.port.bind
+    worked_out = {
+        "service-addr": settings.port.service_uri,
+        "http-addr": str(Endpoint(bind.host, bind.port)) if bind.host else f"all interfaces, port {bind.port}",
+    }
     rows: list[Provenance] = []
-    for flag, word in ((flag, said.effective(flag)) for flag in FLAGS.values()):
+    for flag in FLAGS.values():
+        word = said.effective(flag)
         shown = _shown(flag, word.raw)
-        if word.origin.source is Source.DEFAULT and flag.name == "service-addr":
-            shown = settings.port.service_uri
+        if word.origin.source is Source.DEFAULT:
+            shown = worked_out.get(flag.name, shown) or f"({flag.default_note or 'none'})"
         rows.append(Provenance(flag.name, shown, word.origin))
     return tuple(rows)
 

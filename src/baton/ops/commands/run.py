@@ -1,0 +1,61 @@
+"""``baton run``: read the settings, say which are in force, and live until stopped."""
+
+import os
+from pathlib import Path
+
+import click
+
+from baton.config.argv import read_command_line
+from baton.config.load import Loaded, load
+from baton.kernel.errors import ConfigError, ExitCode, StartError
+from baton.ops.commands.settings import SettingsCommand, home_directory, print_problems, settings_lines
+
+__all__ = ["command"]
+
+
+@click.command("run", cls=SettingsCommand)
+@click.pass_context
+def command(ctx: click.Context, words: tuple[str, ...]) -> None:
+    """Run an orchestrator on this machine until it is stopped by SIGTERM or Ctrl-C."""
+    line = read_command_line(words)
+    if line.wants_help:
+        click.echo(ctx.get_help())
+        return
+    try:
+        loaded = load(line, environ=os.environ, home=home_directory(), directory=Path.cwd())
+    except ConfigError as error:
+        print_problems(error)
+        ctx.exit(ExitCode.CONFIG)
+    if line.check:
+        _print_check(loaded)
+        return
+    ctx.exit(_run(loaded))
+
+
+def _print_check(loaded: Loaded) -> None:
+    for text in settings_lines(loaded.provenance):
+        click.echo(text)
+    for warning in loaded.warnings:
+        click.echo(f"warning: {warning}", err=True)
+
+
+def _run(loaded: Loaded) -> int:
+    import structlog
+
+    from baton import app
+    from baton.ops.logs import configure_logging
+
+    configure_logging(loaded.settings.logs)
+    log = structlog.get_logger("baton.config")
+    for row in loaded.changed:
+        log.info("setting", setting=row.name, value=row.shown, origin=str(row.origin))
+    for warning in loaded.warnings:
+        log.warning("settings_warning", about=warning)
+    try:
+        return app.run(loaded)
+    except ConfigError as error:
+        print_problems(error)
+        return ExitCode.CONFIG
+    except StartError as error:
+        log.critical("node_cannot_start", reason=str(error), exit_code=int(error.exit_code))
+        return error.exit_code

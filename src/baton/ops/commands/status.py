@@ -1,0 +1,119 @@
+"""``baton status``: what the node on this machine is doing, as tables for people or JSON for scripts."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from baton.kernel.redaction import printable
+from baton.ops.commands.target import ask_node, target_options
+
+__all__ = ["command", "duration_text", "render", "size_text"]
+
+_MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
+_PLAIN_WIDTH = 120
+
+
+@click.command("status")
+@target_options
+@click.pass_context
+def command(ctx: click.Context, /, *, as_json: bool, **options: str | None) -> None:
+    """Show state, streams, engines and settings of the node on this machine. Exit code 1 when none answers."""
+    answer = ask_node(ctx, "GET", "/baton/status", **options)
+    if as_json:
+        click.echo(json.dumps(answer))
+        return
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = _PLAIN_WIDTH
+    render(answer, console)
+
+
+def render(answer: Mapping[str, Any], console: Console) -> None:
+    """Print a status answer; whatever is missing in it is left out."""
+    facts = Table.grid(padding=(0, 2))
+    for name, value in _facts(answer):
+        facts.add_row(Text(name, style="dim"), Text(value))
+    console.print(facts)
+    _rows(console, "sessions", _list(answer, "sessions"), ("session_id", "manifest_id", "age_s", "busy", "waiting"))
+    _rows(console, "engines", _list(answer, "engines"), ("name", "state", "pid", "jobs", "restarts"))
+    refusals = answer.get("refusals")
+    if isinstance(refusals, Mapping):
+        listed = [{"refused": reason, "times": times} for reason, times in refusals.items() if times]
+        _rows(console, "refusals", listed, ("refused", "times"))
+    _rows(console, "settings", _list(answer, "settings"), ("name", "value", "source", "where"))
+
+
+def _facts(answer: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    yield "state", _word(answer.get("state"))
+    for reason in _list(answer, "reasons"):
+        yield "not ready", f"{_word(reason.get('fact'))}: {_word(reason.get('reason'))}"
+    yield "version", f"{_word(answer.get('version'))} (node version {_word(answer.get('node_version'))})"
+    yield "up for", duration_text(answer.get("uptime_s"))
+    yield "service address", _word(answer.get("service_uri")) or "none"
+    yield "sessions", f"{_word(answer.get('session_count'))} of {_word(answer.get('max_sessions'))}"
+    store = answer.get("store")
+    if isinstance(store, Mapping):
+        limit = store.get("limit_bytes")
+        used = size_text(store.get("used_bytes")) + (f" of {size_text(limit)}" if limit else "")
+        yield "renditions", f"{_word(store.get('objects'))} in {_word(store.get('kind'))}, {used}"
+    names = answer.get("capabilities")
+    if isinstance(names, list):
+        yield "capabilities", ", ".join(_word(name) for name in names)
+
+
+def _rows(console: Console, title: str, rows: Sequence[Mapping[str, Any]], columns: tuple[str, ...]) -> None:
+    if not rows:
+        return
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column.removesuffix("_s").replace("_", " "), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_cell(column, row.get(column))) for column in columns))
+    console.print()
+    console.print(table)
+
+
+def _cell(column: str, value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return duration_text(value) if column.endswith("_s") else _word(value)
+
+
+def _list(answer: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    value = answer.get(key)
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+
+
+def _word(value: object) -> str:
+    return "" if value is None else printable(str(value), limit=300)
+
+
+def duration_text(value: object) -> str:
+    """Seconds as ``3d 4h``, ``12m 5s`` or ``4.2s``."""
+    if not isinstance(value, int | float):
+        return ""
+    if value < _MINUTE_S:
+        return f"{value:.1f}s"
+    whole = int(value)
+    if whole < _HOUR_S:
+        return f"{whole // _MINUTE_S}m {whole % _MINUTE_S}s"
+    if whole < _DAY_S:
+        return f"{whole // _HOUR_S}h {whole % _HOUR_S // _MINUTE_S}m"
+    return f"{whole // _DAY_S}d {whole % _DAY_S // _HOUR_S}h"
+
+
+def size_text(value: object) -> str:
+    """Bytes as ``1.5 GiB``."""
+    if not isinstance(value, int | float):
+        return ""
+    size = float(value)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:  # noqa: PLR2004 -- binary units
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"

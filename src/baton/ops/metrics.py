@@ -1,0 +1,157 @@
+"""The Prometheus exporter: the numbers behind ``kernel.metrics`` and their text on ``/metrics``.
+
+Names come out exactly as the table has them with the prefix ``livepeer_``, because dashboards of the network know
+them; ``prometheus_client`` would add ``_total`` to counters that lack it, so the numbers are kept and printed here and
+only the process collector is the library's. Safe to call from any thread.
+"""
+
+import bisect
+import math
+import platform
+import socket
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate
+
+from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
+from prometheus_client.exposition import generate_latest
+
+from baton.kernel.metrics import METRICS, Metric, MetricKind
+from baton.kernel.version import NODE_VERSION
+
+__all__ = ["CONTENT_TYPE", "PrometheusMetrics", "node_id"]
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_PREFIX = "livepeer_"
+_NODE_TYPE = "orch"
+_MOST_SERIES = 1000
+"""Label sets are closed by design; should a mistake open one, memory stays bounded all the same."""
+
+Labels = tuple[tuple[str, str], ...]
+
+
+class _Histogram:
+    """Counts per bucket, the sum and the number of observations."""
+
+    __slots__ = ("counts", "total")
+
+    def __init__(self, buckets: int) -> None:
+        self.counts = [0] * (buckets + 1)
+        self.total = 0.0
+
+
+class PrometheusMetrics:
+    """Satisfies ``kernel.metrics.Metrics``. Names and labels outside the table raise ``KeyError``."""
+
+    def __init__(self, *, node_id: str, rows: Mapping[str, Metric] = METRICS) -> None:
+        """``node_id`` labels every series, as the reference does (operator.md 13.1)."""
+        self._rows = rows
+        self._base: Labels = (("node_id", node_id), ("node_type", _NODE_TYPE))
+        self._lock = threading.Lock()
+        self._values: dict[str, dict[tuple[str, ...], float]] = {name: {} for name in rows}
+        self._histograms: dict[str, dict[tuple[str, ...], _Histogram]] = {name: {} for name in rows}
+        self._process = CollectorRegistry()
+        ProcessCollector(registry=self._process)
+        GCCollector(registry=self._process)
+
+    def set(self, name: str, value: float, **labels: str) -> None:
+        """Set a gauge."""
+        key = self._key(name, MetricKind.GAUGE, labels)
+        with self._lock:
+            series = self._values[name]
+            if key in series or len(series) < _MOST_SERIES:
+                series[key] = float(value)
+
+    def add(self, name: str, amount: float = 1.0, **labels: str) -> None:
+        """Raise a counter; it never falls."""
+        key = self._key(name, MetricKind.COUNTER, labels)
+        if amount < 0:
+            message = f"counter {name} cannot fall by {amount}"
+            raise ValueError(message)
+        with self._lock:
+            series = self._values[name]
+            if key in series or len(series) < _MOST_SERIES:
+                series[key] = series.get(key, 0.0) + amount
+
+    def observe(self, name: str, value: float, **labels: str) -> None:
+        """Put a value into a histogram."""
+        key = self._key(name, MetricKind.HISTOGRAM, labels)
+        buckets = self._rows[name].buckets
+        with self._lock:
+            series = self._histograms[name]
+            if key not in series and len(series) >= _MOST_SERIES:
+                return
+            histogram = series.setdefault(key, _Histogram(len(buckets)))
+            histogram.counts[bisect.bisect_left(buckets, value)] += 1
+            histogram.total += value
+
+    def _key(self, name: str, kind: MetricKind, labels: Mapping[str, str]) -> tuple[str, ...]:
+        row = self._rows[name]
+        if row.kind is not kind or labels.keys() != set(row.labels):
+            message = f"metric {name} is a {row.kind.value} with labels {row.labels}"
+            raise KeyError(message)
+        return tuple(labels[label] for label in row.labels)
+
+    def exposition(self) -> bytes:
+        """Everything in the Prometheus text format, version 0.0.4; metrics without a value are left out."""
+        with self._lock:
+            lines = [line for row in self._rows.values() for line in self._lines(row)]
+        lines.extend(self._version_lines())
+        return "".join(f"{line}\n" for line in lines).encode() + generate_latest(self._process)
+
+    def _lines(self, row: Metric) -> Iterator[str]:
+        values, histograms = self._values[row.name], self._histograms[row.name]
+        if not values and not histograms:
+            return
+        name = _PREFIX + row.name
+        yield f"# HELP {name} {_escape_help(row.help)}"
+        yield f"# TYPE {name} {row.kind.value}"
+        for key, value in values.items():
+            yield f"{name}{self._labels(row, key)} {_number(value)}"
+        for key, histogram in histograms.items():
+            running = list(accumulate(histogram.counts))
+            for bound, count in zip((*row.buckets, float("inf")), running, strict=True):
+                yield f"{name}_bucket{self._labels(row, key, ('le', _number(bound)))} {count}"
+            yield f"{name}_sum{self._labels(row, key)} {_number(histogram.total)}"
+            yield f"{name}_count{self._labels(row, key)} {running[-1]}"
+
+    def _labels(self, row: Metric, key: tuple[str, ...], *more: tuple[str, str]) -> str:
+        return _label_text((*self._base, *zip(row.labels, key, strict=True), *more))
+
+    def _version_lines(self) -> Iterator[str]:
+        name = f"{_PREFIX}versions"
+        labels = (
+            ("node_type", _NODE_TYPE),
+            ("compiler", platform.python_implementation()),
+            ("goos", sys.platform),
+            ("goversion", f"python{platform.python_version()}"),
+            ("livepeerversion", NODE_VERSION),
+        )
+        yield f"# HELP {name} Build information"
+        yield f"# TYPE {name} gauge"
+        yield f"{name}{_label_text(labels)} 1"
+
+
+def node_id(account_hex: str = "") -> str:
+    """What the reference calls this node in metrics: ``<account>-<host>``, or the host alone."""
+    host = socket.gethostname()
+    return f"{account_hex}-{host}" if account_hex else host
+
+
+def _number(value: float) -> str:
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
+    return str(int(value)) if value.is_integer() and abs(value) < 1 << 53 else repr(value)
+
+
+def _label_text(labels: Iterable[tuple[str, str]]) -> str:
+    return "{" + ",".join(f'{name}="{_escape_value(value)}"' for name, value in labels) + "}"
+
+
+def _escape_value(text: str) -> str:
+    return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"").encode("utf-8", "replace").decode()
+
+
+def _escape_help(text: str) -> str:
+    return text.replace("\\", r"\\").replace("\n", r"\n")

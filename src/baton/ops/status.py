@@ -1,0 +1,136 @@
+"""What the node tells its operator about itself: frozen values, the port they come through, and their JSON.
+
+Pure. ``StatusView`` is what the assembler provides; everything else is put together here. Session ids are shortened,
+because an id is the half of a stream's credentials that an operator does not need.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Protocol
+
+from baton.config.origin import Provenance, Source
+from baton.kernel.clock import Clock
+from baton.kernel.redaction import printable
+from baton.kernel.version import NODE_VERSION, VERSION
+from baton.node.drain import Drain
+from baton.node.health import Health
+
+__all__ = ["EngineStatus", "SessionStatus", "StatusBoard", "StatusView", "StoreStatus"]
+
+_SHOWN_ID_CHARACTERS = 8
+_MOST_SESSIONS = 200
+"""Sessions listed at most; the count is always the true one."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStatus:
+    """One open stream. ``waiting`` counts its segments that wait for their turn."""
+
+    session_id: str
+    manifest_id: str
+    age_s: float
+    busy: bool
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStatus:
+    """One engine child: its slot, process, what it does (``idle``, ``busy``, ``starting``, …) and how much it did."""
+
+    name: str
+    state: str
+    pid: int = 0
+    jobs: int = 0
+    restarts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStatus:
+    """Renditions kept: bytes, the limit in bytes (0: none) and how many."""
+
+    kind: str
+    used_bytes: int
+    limit_bytes: int
+    objects: int
+
+
+class StatusView(Protocol):
+    """Read views of the running parts; each call is quick and never fails."""
+
+    def capabilities(self) -> tuple[str, ...]:
+        """What is advertised, in the network's words."""
+        ...
+
+    def sessions(self) -> tuple[SessionStatus, ...]:
+        """Open streams, oldest first."""
+        ...
+
+    def engines(self) -> tuple[EngineStatus, ...]:
+        """Engine children."""
+        ...
+
+    def store(self) -> StoreStatus:
+        """The rendition store."""
+        ...
+
+    def refusals(self) -> Mapping[str, int]:
+        """How often something was refused since the start, by reason."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StatusBoard:
+    """Everything the status answer is made of."""
+
+    view: StatusView
+    drain: Drain
+    health: Health
+    clock: Clock
+    started_monotonic_s: float
+    service_uri: str
+    max_sessions: int
+    settings: tuple[Provenance, ...] = field(default=())
+
+    def as_json(self) -> dict[str, object]:
+        """The answer of ``GET /baton/status``; field names are stable."""
+        sessions = self.view.sessions()
+        return {
+            "version": VERSION,
+            "node_version": NODE_VERSION,
+            "state": self.drain.state.value,
+            "ready": self.health.ready,
+            "reasons": self.reasons(),
+            "uptime_s": round(self.clock.monotonic() - self.started_monotonic_s, 3),
+            "service_uri": self.service_uri,
+            "capabilities": list(self.view.capabilities()),
+            "max_sessions": self.max_sessions,
+            "session_count": len(sessions),
+            "sessions": [_session(session) for session in sessions[:_MOST_SESSIONS]],
+            "engines": [asdict(engine) for engine in self.view.engines()],
+            "store": asdict(self.view.store()),
+            "refusals": {printable(reason, limit=80): n for reason, n in sorted(self.view.refusals().items())},
+            "settings": [
+                {
+                    "name": row.name,
+                    "value": row.shown,
+                    "source": row.origin.source.value,
+                    "where": printable(row.origin.where, limit=300),
+                }
+                for row in self.settings
+                if row.origin.source is not Source.DEFAULT
+            ],
+        }
+
+    def reasons(self) -> list[dict[str, str]]:
+        """What keeps the node from being ready."""
+        return [{"fact": reason.fact, "reason": printable(reason.text, limit=300)} for reason in self.health.reasons()]
+
+
+def _session(session: SessionStatus) -> dict[str, object]:
+    return {
+        "session_id": printable(session.session_id[:_SHOWN_ID_CHARACTERS]),
+        "manifest_id": printable(session.manifest_id, limit=80),
+        "age_s": round(session.age_s, 1),
+        "busy": session.busy,
+        "waiting": session.waiting,
+    }
