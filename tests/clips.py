@@ -10,7 +10,17 @@ from pathlib import Path
 
 import imageio_ffmpeg
 
-__all__ = ["FrameLine", "audio_packet_hashes", "decoded_frames", "decoded_px", "make_file", "make_segments"]
+__all__ = [
+    "FrameLine",
+    "audio_packet_hashes",
+    "decoded_frames",
+    "decoded_px",
+    "key_frames",
+    "make_file",
+    "make_segments",
+    "make_segments_at",
+    "packet_times",
+]
 
 
 @functools.cache
@@ -19,13 +29,13 @@ def ffmpeg_binary() -> str:
     return str(imageio_ffmpeg.get_ffmpeg_exe())
 
 
-def _run(arguments: list[str], *, stdin: bytes = b"") -> bytes:
-    command = [ffmpeg_binary(), "-v", "error", "-nostdin" if not stdin else "-y", *arguments]
+def _run(arguments: list[str], *, stdin: bytes = b"", level: str = "error", stderr: bool = False) -> bytes:
+    command = [ffmpeg_binary(), "-v", level, "-nostdin" if not stdin else "-y", *arguments]
     done = subprocess.run(command, input=stdin or None, capture_output=True, timeout=55, check=False)
     if done.returncode:
         message = f"ffmpeg {' '.join(arguments)}: {done.stderr.decode(errors='replace')[-500:]}"
         raise AssertionError(message)
-    return done.stdout
+    return done.stderr if stderr else done.stdout
 
 
 def make_segments(
@@ -49,6 +59,33 @@ def make_segments(
     made = sorted(folder.glob("*.ts"))[:count]
     assert len(made) == count, f"asked for {count} segments, got {len(made)}"
     return tuple(path.read_bytes() for path in made)
+
+
+def make_segments_at(folder: Path, *, start_ms: int, seconds: int, cut_s: int, rate: int) -> tuple[bytes, ...]:
+    """MPEG-TS segments of one silent stream whose frames are stamped in whole milliseconds from ``start_ms`` on."""
+    stamps = f"settb=1/1000,setpts={start_ms}+round(N*1000/{rate})"
+    whole = folder / "whole.ts"
+    _run(
+        [
+            *["-f", "lavfi", "-i", f"testsrc2=size=320x180:rate={rate}:duration={seconds}", "-vf", stamps, "-copyts"],
+            *["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-bf", "0", "-g", str(rate * cut_s)],
+            *["-fps_mode", "passthrough", "-enc_time_base", "1/1000", "-muxdelay", "0", "-muxpreload", "0"],
+            *["-f", "mpegts", str(whole)],
+        ]
+    )
+    _run(
+        [
+            *["-copyts", "-i", str(whole), "-c", "copy", "-muxdelay", "0", "-muxpreload", "0", "-f", "segment"],
+            *["-segment_time", str(cut_s), "-segment_time_delta", "0.02", "-segment_format", "mpegts"],
+            *["-segment_format_options", "mpegts_copyts=1", "-reset_timestamps", "0", str(folder / "%03d.ts")],
+        ]
+    )
+    return tuple(path.read_bytes() for path in sorted(folder.glob("[0-9]*.ts")))
+
+
+def packet_times(data: bytes) -> list[int]:
+    """Presentation times of the video packets as they are stored, in shown order; 90 kHz in MPEG-TS."""
+    return sorted(line.pts for line in _lines(data, "-map", "0:v:0", "-c", "copy", "-f", "framehash", "-hash", "md5"))
 
 
 def make_file(folder: Path, name: str, *arguments: str) -> bytes:
@@ -83,6 +120,18 @@ def decoded_frames(data: bytes) -> tuple[FrameLine, ...]:
 def decoded_px(data: bytes) -> int:
     """Pixels of the decoded video: what a verifying gateway counts (video.md 7.6)."""
     return sum(frame.size_bytes for frame in decoded_frames(data)) * 2 // 3
+
+
+def key_frames(data: bytes) -> list[int]:
+    """Places of the key frames among the frames in the order they are shown."""
+    output = _run(
+        ["-i", "pipe:0", "-map", "0:v:0", "-vf", "showinfo", "-fps_mode", "passthrough", "-f", "null", "-"],
+        stdin=data,
+        level="info",
+        stderr=True,
+    )
+    lines = [line for line in output.decode(errors="replace").splitlines() if " iskey:" in line]
+    return [place for place, line in enumerate(lines) if " iskey:1 " in line]
 
 
 def audio_packet_hashes(data: bytes) -> tuple[str, ...]:

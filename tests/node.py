@@ -161,22 +161,26 @@ class Node:
 
     def status(self) -> dict[str, Any]:
         """The node's own account of itself."""
-        answer = self.manage("/status")
+        answer = self.manage("/baton/status")
         assert answer.status_code == httpx.codes.OK, answer.text
         document: dict[str, Any] = answer.json()
         return document
 
     def busy(self) -> int:
         """Segments that run or wait anywhere, as the node states it."""
-        return sum(int(s["busy"]) for s in self.status()["sessions"])
+        return sum(int(s["busy"]) + int(s["waiting"]) for s in self.status()["sessions"])
 
     def wait_busy(self, count: int, *, deadline_s: float = 15.0) -> None:
         """Wait until exactly ``count`` segments run or wait."""
         eventually(lambda: self.busy() == count, deadline_s=deadline_s, what=f"{count} segments at work")
 
+    def engines(self) -> tuple[dict[str, Any], ...]:
+        """The engine children as the node states them: pid, state and more."""
+        return tuple(self.status()["engines"])
+
     def engine_pids(self) -> tuple[int, ...]:
         """Process ids of the engine children."""
-        return tuple(int(c["pid"]) for c in self.status()["engine"]["children"] if c["pid"])
+        return tuple(int(child["pid"]) for child in self.engines() if child["pid"])
 
     # The log.
 

@@ -61,7 +61,7 @@ def rows() -> tuple[dict[str, Any], ...]:
 
 
 @functools.cache
-def tests_in(path: str) -> frozenset[str]:
+def names_in(path: str) -> frozenset[str]:
     """Names of the test functions of a file, with their class if they have one."""
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
     names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
@@ -90,7 +90,7 @@ def test_row_has_one_answer_and_its_tests_exist(row: dict[str, Any]) -> None:
         path, _, name = test.partition("::")
         assert path.startswith("tests/")
         assert (ROOT / path).is_file(), f"{row['id']}: no file {path}"
-        assert name in tests_in(path), f"{row['id']}: no test {name} in {path}"
+        assert name in names_in(path), f"{row['id']}: no test {name} in {path}"
 
 
 def test_what_the_first_light_promises_is_tested_not_postponed() -> None:

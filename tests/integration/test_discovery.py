@@ -149,6 +149,20 @@ def test_message_beyond_four_mebibytes_fails_alone(gateway: PeerGateway) -> None
     assert gateway.ping(b"x") == b""
 
 
+def test_caller_that_asks_without_end_is_slowed_down_and_others_serve(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    with running_node(tmp_path_factory.mktemp("asked") / "data") as node, PeerGateway(node.url) as gateway:
+        texts = set()
+        for _ in range(600):
+            try:
+                gateway.get_orchestrator()
+            except RpcError as refused:
+                texts.add((refused.code, refused.text))
+        assert texts == {(2, "Invalid orchestrator request: too many requests")}
+        assert gateway.ping(b"x") == b""
+
+
 # A node with one slot.
 
 

@@ -249,7 +249,8 @@ def test_client_that_vanishes_in_mid_transcode_cancels_its_work(
     node: Node, gateway: PeerGateway, heavy_segment: bytes, segment: bytes, *, http2: bool
 ) -> None:
     info = gateway.get_orchestrator()
-    post = gateway.compose(heavy_segment, info=info, profiles=[*SLOW, make_profile("slowest", 1920, 1080, 0, 60)])
+    profiles = [*SLOW, make_profile("slowest", 1920, 1080, 0, 60)]
+    post = gateway.compose(heavy_segment, info=info, profiles=profiles, duration_ms=30_000)
     began = time.monotonic()
     reference = gateway.post(post)
     full_s = time.monotonic() - began

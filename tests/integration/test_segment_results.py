@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.clips import audio_packet_hashes, decoded_frames, decoded_px, make_file
+from tests.clips import audio_packet_hashes, decoded_frames, decoded_px, key_frames, make_file
 from tests.node import Node
 from tests.peer.gateway import PeerGateway
 from tests.peer.pb import lp_rpc_pb2 as pb
@@ -26,7 +26,7 @@ KEEPING = frozenset({"TranscoderInvalidVideo", "Invalid argument", "No keyframes
 @BOTH_PROTOCOLS
 def test_headers_come_before_the_work_is_done(gateway: PeerGateway, heavy_segment: bytes, *, http2: bool) -> None:
     profiles = [make_profile("high", 1280, 720, 4_000_000, 60), preset("P360p30fps16x9")]
-    post = gateway.compose(heavy_segment, info=gateway.get_orchestrator(), profiles=profiles)
+    post = gateway.compose(heavy_segment, info=gateway.get_orchestrator(), profiles=profiles, duration_ms=30_000)
     answer = gateway.post(post, http2=http2)
     assert (answer.status, answer.error) == (200, "")
     assert answer.headers_s < 2.0
@@ -271,3 +271,17 @@ def test_manifest_id_is_only_a_name(node: Node, gateway: PeerGateway, segment: b
     assert delivered.answer.result.seq == 2**62
     assert not list(Path("/tmp").glob("evil*"))  # noqa: S108 -- what a hostile name tried to write
     assert node.alive
+
+
+def test_gop_of_a_fractional_rate_counts_frames(gateway: PeerGateway, segments: tuple[bytes, ...]) -> None:
+    profile = make_profile("gop", 256, 144, 400_000, 30000, fpsDen=1001, gop=200)
+    post = gateway.compose(segments[1], info=gateway.get_orchestrator(), profiles=[profile], duration_ms=1000)
+    (rendition,) = gateway.deliver(post).renditions
+    assert key_frames(rendition) == [0, 6, 12, 18, 24]
+
+
+def test_intra_only_makes_every_frame_a_key_frame(gateway: PeerGateway, segment: bytes) -> None:
+    profile = make_profile("intra", 256, 144, 400_000, 10, gop=-1)
+    post = gateway.compose(segment, info=gateway.get_orchestrator(), profiles=[profile], duration_ms=1000)
+    (rendition,) = gateway.deliver(post).renditions
+    assert key_frames(rendition) == list(range(10))

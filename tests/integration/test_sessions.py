@@ -17,6 +17,9 @@ from tests.tokens import reissued
 
 pytestmark = [pytest.mark.node, pytest.mark.media]
 
+LONG_MS = 30_000
+"""A stated duration that gives slow work on a busy machine its time."""
+
 SMALL = (preset("P144p30fps16x9"),)
 SLOW = (make_profile("slow", 1280, 720, 6_000_000, 60), make_profile("slower", 1280, 720, 3_000_000, 60))
 IN_LINE = 5
@@ -58,14 +61,14 @@ def test_one_runs_four_wait_and_the_next_is_told_busy(
     http2: bool,
 ) -> None:
     info, arrivals = gateway.get_orchestrator(), Arrivals()
-    running = gateway.compose(heavy_segment, info=info, profiles=SLOW, seq=0)
+    running = gateway.compose(heavy_segment, info=info, profiles=SLOW, seq=0, duration_ms=LONG_MS)
     answers = [send(threads, gateway, running, http2=http2)]
     node.wait_busy(1)
     for seq in range(1, IN_LINE):
-        post = gateway.compose(segment, info=info, profiles=SMALL, seq=seq, duration_ms=1000)
+        post = gateway.compose(segment, info=info, profiles=SMALL, seq=seq, duration_ms=LONG_MS)
         answers.append(send(threads, gateway, post, http2=http2))
         node.wait_busy(seq + 1)
-    late = gateway.post(gateway.compose(segment, info=info, profiles=SMALL, seq=IN_LINE, duration_ms=1000))
+    late = gateway.post(gateway.compose(segment, info=info, profiles=SMALL, seq=IN_LINE, duration_ms=LONG_MS))
     assert not answers[0].done(), "the first segment was too fast: nothing waited"
     assert (late.status, late.error) == (200, "OrchestratorBusy")
     assert late.result.info.auth_token == info.auth_token
@@ -93,9 +96,11 @@ def test_segment_that_waits_is_told_when_its_session_ends(
     node: Node, gateway: PeerGateway, heavy_segment: bytes, segment: bytes, threads: ThreadPoolExecutor
 ) -> None:
     info = gateway.get_orchestrator()
-    running = send(threads, gateway, gateway.compose(heavy_segment, info=info, profiles=SLOW, seq=0))
+    running = send(
+        threads, gateway, gateway.compose(heavy_segment, info=info, profiles=SLOW, seq=0, duration_ms=LONG_MS)
+    )
     node.wait_busy(1)
-    waiting = send(threads, gateway, gateway.compose(segment, info=info, profiles=SMALL, seq=1))
+    waiting = send(threads, gateway, gateway.compose(segment, info=info, profiles=SMALL, seq=1, duration_ms=LONG_MS))
     node.wait_busy(2)
     gateway.end_session(info.auth_token)
     assert waiting.result(timeout=20).error == "Session ended"
@@ -147,7 +152,9 @@ def test_stream_on_a_full_node_survives_the_refresh_of_its_token(
             gateway.get_orchestrator()
         assert refused.value.text == CAPPED, "one ageing session earns one answer"
 
-        last = gateway.compose(heavy_segment, info=info, profiles=SLOW, seq=1, manifest_id=b"stream")
+        last = gateway.compose(
+            heavy_segment, info=info, profiles=SLOW, seq=1, manifest_id=b"stream", duration_ms=LONG_MS
+        )
         running = send(threads, gateway, _with_token(last, ageing))
         full_node.wait_busy(1)
         stranger = gateway.compose(segment, info=refreshed, profiles=SMALL, seq=2, manifest_id=b"another stream")

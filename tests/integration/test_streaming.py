@@ -118,6 +118,14 @@ def test_cleartext_node_serves_both_protocols(
         gateway.end_all()
 
 
+def test_preset_of_the_operator_is_used(tmp_path_factory: pytest.TempPathFactory, segment: bytes) -> None:
+    folder = tmp_path_factory.mktemp("preset") / "data"
+    with running_node(folder, "--encoder-preset", "ultrafast") as node, PeerGateway(node.url) as gateway:
+        profile = make_profile("mp4", 256, 144, 400_000, format=1)
+        (delivered,) = gateway.stream([segment], profiles=[profile])
+    assert b"subme=0" in delivered.renditions[0], "the encoder writes its options into the stream"
+
+
 # A node with a key.
 
 

@@ -1,5 +1,6 @@
 """The node's hashes, signatures, addresses and tokens against the network's vectors (10.1 to 10.5)."""
 
+import coincurve
 import pytest
 
 from baton.jobs.tokens import token_bytes
@@ -8,6 +9,7 @@ from baton.kernel.crypto import (
     SECP256K1_HALF_ORDER,
     keccak256,
     personal_digest,
+    public_key_to_address,
     recover_signer,
     sign_message,
     verify_message,
@@ -18,6 +20,12 @@ from tests import vectors
 
 def test_digest_of_given_hash_matches_vector() -> None:
     assert keccak256(EIP191_PREFIX + vectors.VERIFY_HASH) == vectors.VERIFY_DIGEST
+
+
+def test_given_digest_recovers_to_its_address() -> None:
+    compact = vectors.VERIFY_SIG[:64] + bytes([vectors.VERIFY_SIG[64] - 27])
+    key = coincurve.PublicKey.from_signature_and_message(compact, vectors.VERIFY_DIGEST, hasher=None)
+    assert public_key_to_address(key) == vectors.VERIFY_ADDRESS
 
 
 def test_address_of_vector_key_prints_with_its_checksum() -> None:
