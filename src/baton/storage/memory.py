@@ -31,6 +31,11 @@ class MemoryMediaStore:
         self._objects: dict[Key, ServedObject] = {}
         self._publish()
 
+    @property
+    def kept(self) -> tuple[int, int]:
+        """Bytes and number of the objects kept now."""
+        return self._shelf.total_bytes, len(self._shelf)
+
     async def save(self, *, session_id: SessionId, name: str, data: bytes, content_type: str) -> str:
         """Keep ``data``; the same name again replaces it. Returns the URL to fetch it from.
 
@@ -60,7 +65,7 @@ class MemoryMediaStore:
         """The session's objects go after their grace period. Unknown sessions are fine."""
         self._shelf.end_session(session_id, now=self._clock.monotonic())
 
-    def sweep(self) -> None:
+    async def sweep(self) -> None:
         """Drop everything whose time is over."""
         for key in self._shelf.expire(self._clock.monotonic()):
             del self._objects[key]
@@ -70,7 +75,7 @@ class MemoryMediaStore:
         """Service body: sweep once a second, for ever."""
         while True:
             await asyncio.sleep(_SWEEP_S)
-            self.sweep()
+            await self.sweep()
 
     def _publish(self) -> None:
         self._metrics.set("media_store_bytes", self._shelf.total_bytes)
