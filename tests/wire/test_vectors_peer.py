@@ -2,11 +2,13 @@
 
 from base64 import b64decode
 
+import httpx
 import pytest
 from eth_utils.crypto import keccak
 from google.protobuf.message import Message
 
 from tests import vectors
+from tests.peer.gateway import Answer, PeerGateway, VerificationError
 from tests.peer.keys import VECTOR_KEY, recover
 from tests.peer.pb import lp_rpc_pb2 as pb
 from tests.peer.segments import capabilities, compose_segment, flatten, header_value, preset
@@ -104,3 +106,20 @@ def test_segment_header_matches_vector() -> None:
     assert data.sig == vectors.SEGMENT_SIG
     assert header_value(data) == vectors.SEGMENT_HEADER
     assert len(b64decode(vectors.SEGMENT_HEADER)) == 258
+
+
+def test_peer_refuses_renditions_that_were_not_signed_for() -> None:
+    answer = Answer(
+        status=200,
+        headers=httpx.Headers(),
+        body=pb.TranscodeResult(data=pb.TranscodeData(sig=vectors.RESULT_SIG)).SerializeToString(),
+        http_version="HTTP/2",
+        headers_s=0.0,
+        total_s=0.0,
+    )
+    with PeerGateway("https://127.0.0.1:1", key=VECTOR_KEY) as gateway:
+        gateway.verify_signature(answer, vectors.RENDITIONS, vectors.ADDRESS)
+        with pytest.raises(VerificationError):
+            gateway.verify_signature(answer, vectors.RENDITIONS[::-1], vectors.ADDRESS)
+        with pytest.raises(VerificationError):
+            gateway.verify_signature(answer, vectors.RENDITIONS, bytes(20))
