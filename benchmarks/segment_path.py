@@ -1,0 +1,178 @@
+"""Frames per second through ``/segment`` against bare FFmpeg doing the same renditions on the same cores.
+
+Both sides get the same segments of the clip and make the same ladder with the same encoder settings. Bare FFmpeg is one
+process per segment, reading from a pipe and writing files, which is the fastest plain way. Baton is a real node with a
+real gateway in front: upload over TLS, transcode in an engine child, answer; the renditions are not downloaded.
+
+The two sides take turns, round by round, so that whatever else the machine does meets both; each round gives a ratio
+and the median counts. Run: ``scripts/bench``. ``--json`` prints one document for machines.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from baton.kernel.ids import ManifestId
+from baton.kernel.profiles import PRESETS, VideoProfile
+from baton.selftest import segmenter
+from baton.selftest.demo import CLIP
+from baton.selftest.gateway import Gateway, SegmentJob
+from baton.selftest.inspector import find_ffmpeg
+from baton.selftest.nodeprocess import NodeProcess, running_node
+from baton.selftest.parties import Endpoint
+from baton.selftest.streaming import stream_capabilities
+
+PROFILES = tuple(PRESETS[name] for name in ("P240p30fps16x9", "P360p30fps16x9", "P576p30fps16x9"))
+PRESET = "veryfast"
+GOAL = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One number of streams: source frames per second of both sides, a value per round."""
+
+    streams: int
+    bare_fps: tuple[float, ...]
+    baton_fps: tuple[float, ...]
+
+    @property
+    def ratio(self) -> float:
+        """Baton over bare FFmpeg: the median of the rounds."""
+        return statistics.median(ours / bare for ours, bare in zip(self.baton_fps, self.bare_fps, strict=True))
+
+
+def bare_command(ffmpeg: str, folder: Path, name: str) -> list[str]:
+    """FFmpeg making the ladder from stdin as the node's encoders do it (rate control, B-frames, first frame IDR)."""
+    command = [ffmpeg, "-hide_banner", "-loglevel", "error", "-y", "-copyts", "-f", "mpegts", "-i", "pipe:0"]
+    for index, profile in enumerate(PROFILES):
+        rate = str(profile.bitrate_bps)
+        command += [
+            "-map",
+            "0:v:0",
+            "-map",
+            "0:a:0?",
+            "-vf",
+            f"scale={profile.width}:{profile.height},fps={profile.fps}",
+        ]
+        command += ["-c:v", "libx264", "-preset", PRESET, "-bf", "3", "-forced-idr", "1", "-pix_fmt", "yuv420p"]
+        command += ["-b:v", rate, "-minrate", rate, "-maxrate", rate, "-bufsize", rate, "-c:a", "copy"]
+        command += ["-muxdelay", "0", "-muxpreload", "0", "-f", "mpegts", str(folder / f"{name}-{index}.ts")]
+    return command
+
+
+async def bare_stream(ffmpeg: str, segments: list[bytes], folder: Path, name: str) -> None:
+    """One stream: its segments one after another."""
+    for data in segments:
+        process = await asyncio.create_subprocess_exec(
+            *bare_command(ffmpeg, folder, name), stdin=asyncio.subprocess.PIPE
+        )
+        await process.communicate(data)
+        if process.returncode:
+            message = f"ffmpeg ended with {process.returncode}"
+            raise RuntimeError(message)
+
+
+async def baton_stream(node: NodeProcess, source: segmenter.Source, segments: list[bytes], name: str) -> None:
+    """One stream of one gateway: its segments one after another."""
+    capabilities = stream_capabilities(source, PROFILES)
+    async with Gateway(endpoint=Endpoint.parse(node.uri)) as gateway:
+        terms = await gateway.get_orchestrator(capabilities)
+        for seq, data in enumerate(segments):
+            job = SegmentJob(
+                manifest_id=ManifestId(name),
+                seq=seq,
+                data=data,
+                duration_ms=source.segments[seq].duration_ms,
+                profiles=PROFILES,
+                capabilities=capabilities,
+            )
+            answer = await gateway.post_segment(job, terms)
+            if answer.result.error or len(answer.result.renditions) != len(PROFILES):
+                message = f"segment {seq}: {answer.result.error or 'renditions are missing'}"
+                raise RuntimeError(message)
+        await gateway.end_session(terms.auth_token)
+
+
+async def timed(streams: int, one: Callable[[int], Awaitable[None]]) -> float:
+    """Seconds that so many streams at once take."""
+    started = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for index in range(streams):
+            group.create_task(_await(one(index)))
+    return time.perf_counter() - started
+
+
+async def _await(work: Awaitable[None]) -> None:
+    await work
+
+
+async def measure(streams: int, *, rounds: int, seconds: float, ffmpeg: str, folder: Path) -> Outcome:
+    """Both sides in turn, after a warm-up of each."""
+    source = await segmenter.cut(CLIP, folder, limit_s=seconds)
+    segments = [segment.path.read_bytes() for segment in source.segments]
+    frames = streams * sum(segment.duration_ms for segment in source.segments) * source.fps / 1000
+    bare, ours = [], []
+    options = ("--encoder-preset", PRESET, "--engine-children", str(streams), "--max-sessions", str(streams * 4))
+    async with running_node(folder, *options) as node:
+        for number in range(rounds + 1):
+            bare_s = await timed(streams, lambda index: bare_stream(ffmpeg, segments, folder, f"bare{index}"))
+            name = f"round{number}"
+            ours_s = await timed(
+                streams,
+                lambda index, name=name: baton_stream(node, source, segments, f"{name}-{index}"),  # type: ignore[misc] # bound now
+            )
+            if number:
+                bare.append(frames / bare_s)
+                ours.append(frames / ours_s)
+        await node.stop()
+    return Outcome(streams=streams, bare_fps=tuple(bare), baton_fps=tuple(ours))
+
+
+def describe(profiles: tuple[VideoProfile, ...]) -> str:
+    """The ladder in one line."""
+    return ", ".join(f"{profile.width}x{profile.height}" for profile in profiles)
+
+
+def main() -> int:
+    """Measure and print; the exit code says only whether the measurement worked."""
+    parser = argparse.ArgumentParser(description="Compare Baton with bare FFmpeg.")
+    parser.add_argument("--streams", type=int, nargs="+", default=[1, 2, 4], help="streams at once")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=12.0, help="how much of the clip each stream sends")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    ffmpeg = find_ffmpeg()
+    if ffmpeg is None:
+        print("no FFmpeg on this machine", file=sys.stderr)
+        return 1
+    outcomes = []
+    for streams in options.streams:
+        with tempfile.TemporaryDirectory(prefix="baton-bench-") as folder:
+            outcome = asyncio.run(
+                measure(streams, rounds=options.rounds, seconds=options.seconds, ffmpeg=ffmpeg, folder=Path(folder))
+            )
+        outcomes.append(outcome)
+        if not options.json:
+            bare, ours = statistics.median(outcome.bare_fps), statistics.median(outcome.baton_fps)
+            verdict = "goal met" if outcome.ratio >= GOAL else f"below the goal of {GOAL}"
+            print(
+                f"{streams} streams: bare {bare:.0f} fps, baton {ours:.0f} fps, ratio {outcome.ratio:.2f} ({verdict})"
+            )
+    if options.json:
+        print(json.dumps([{**asdict(outcome), "ratio": outcome.ratio} for outcome in outcomes]))
+    else:
+        print(
+            f"ladder {describe(PROFILES)}, x264 {PRESET}, source frames per second, median of {options.rounds} rounds"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
