@@ -48,6 +48,11 @@ class Streams:
         """Segments that run or wait anywhere."""
         return sum(s.busy for s in self._table.sessions())
 
+    def waiting(self, session_id: SessionId) -> int:
+        """Segments of one session that wait for their turn."""
+        line = self._turns.get(session_id)
+        return line.waiting if line is not None else 0
+
     def grants_refresh(self, caller: str) -> bool:
         """Whether a full node answers this caller because one of its streams needs a new token."""
         return self._table.grant_refresh(

@@ -89,6 +89,11 @@ class DirectoryMediaStore:
         self._writer.shutdown(wait=False)
         self._readers.shutdown(wait=False)
 
+    @property
+    def kept(self) -> tuple[int, int]:
+        """Bytes and number of the objects kept now."""
+        return self._shelf.total_bytes, len(self._shelf)
+
     async def save(self, *, session_id: SessionId, name: str, data: bytes, content_type: str) -> str:
         """Write ``data``; the same name again replaces it. Returns the URL to fetch it from.
 

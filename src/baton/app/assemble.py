@@ -1,0 +1,340 @@
+"""Assembles a node from its settings and lists its services in the order in which they start; they stop in reverse.
+
+Nothing here decides anything about segments or money: it picks adapters and wires them to the ports of the use cases.
+"""
+
+import asyncio
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import structlog
+
+from baton.app.use_cases import Adapters, port_application
+from baton.app.view import NodeView, Tally
+from baton.chain.signer import KeystoreSigner, NoSigner
+from baton.config.load import Loaded
+from baton.config.model import PortSettings, Settings
+from baton.jobs.ports import Signer
+from baton.jobs.streams import Streams
+from baton.kernel.capabilities import Capabilities, Capability, capability_name
+from baton.kernel.clock import SystemClock
+from baton.kernel.errors import ExitCode
+from baton.kernel.metrics import SilentMetrics
+from baton.kernel.version import NODE_VERSION, VERSION
+from baton.media.job import EncoderTuning
+from baton.media.pool import EnginePool
+from baton.node.drain import Drain
+from baton.node.health import Fact, Health
+from baton.node.service import Criticality, Service
+from baton.node.supervisor import Node
+from baton.ops.api import ManagementPort
+from baton.ops.metrics import PrometheusMetrics, node_id
+from baton.ops.status import StatusBoard
+from baton.storage.data_dir import DataDir
+from baton.storage.directory import DirectoryMediaStore
+from baton.storage.memory import MemoryMediaStore
+from baton.storage.secrets import TokenSecrets
+from baton.storage.shelf import ShelfLimits
+from baton.storage.spool import FileSpool
+from baton.video.local import LocalTranscoder
+from baton.video.sessions import SessionTable
+from baton.wire.availability import AvailabilityCheck
+from baton.wire.clients.fetch import HttpSegmentFetcher
+from baton.wire.clients.webhook import HttpAuthWebhook
+from baton.wire.limits import ListenerLimits
+from baton.wire.listener import Listener
+from baton.wire.tls import CertificateSource
+
+__all__ = ["run"]
+
+log = structlog.get_logger("baton.app")
+
+_PORT_GRACE_S = 4.0
+"""What answers on their way get to arrive once everything else is done."""
+
+_NODE_CAPABILITIES = (Capability.STORAGE_DIRECT, Capability.AUTH_TOKEN)
+"""What the node itself provides, whatever its engine can do."""
+
+
+def run(loaded: Loaded) -> int:
+    """Run a node until it is told to stop; returns the exit code of the process.
+
+    Raises:
+        StartError: the data directory or the key cannot be used.
+    """
+    return asyncio.run(_live(loaded))
+
+
+async def _live(loaded: Loaded) -> ExitCode:
+    settings = loaded.settings
+    with DataDir.acquire(settings.data_dir) as data_dir:
+        assembly = Assembly(loaded, data_dir, await _signer(settings))
+        _announce()
+        return await assembly.node().run()
+
+
+async def _signer(settings: Settings) -> Signer:
+    key = settings.key
+    if key.keystore_file is None:
+        return NoSigner()
+    return await KeystoreSigner.unlock(key.keystore_file, account_hex=key.account_hex, password=key.password)
+
+
+def _announce() -> None:
+    log.info("baton starts", version=VERSION, node_version=NODE_VERSION, pid=os.getpid())
+    log.warning(
+        "off-chain: nobody pays for anything here",
+        meaning="no prices, no tickets, no balances; whoever reaches the port is served",
+    )
+
+
+@dataclass(slots=True)
+class _Offer:
+    """What the node advertises: only what it does itself until its engine was tested."""
+
+    capabilities: Capabilities
+
+
+class Assembly:
+    """One node in the making."""
+
+    def __init__(self, loaded: Loaded, data_dir: DataDir, signer: Signer) -> None:
+        """Makes every adapter; nothing runs yet."""
+        settings = self._settings = loaded.settings
+        self._loaded = loaded
+        self._signer = signer
+        self._clock = SystemClock()
+        self._prometheus = (
+            PrometheusMetrics(node_id=node_id(settings.key.account_hex)) if settings.management.monitor else None
+        )
+        self._metrics = Tally(self._prometheus or SilentMetrics())
+        self._drain = Drain()
+        self._health = Health(drain=self._drain, metrics=self._metrics)
+        self._offer = _Offer(_offering(()))
+        self._keys = TokenSecrets.load(data_dir.token_secrets, clock=self._clock)
+        self._store = self._media_store()
+        self._spool = FileSpool(folder=data_dir.work, metrics=self._metrics)
+        self._fetcher = HttpSegmentFetcher(allow_private=settings.access.fetch_private_networks)
+        self._webhook = self._auth_webhook()
+        self._pool = self._engine_pool()
+        self._streams = Streams(
+            table=SessionTable(limit=settings.video.max_sessions),
+            store=self._store,
+            clock=self._clock,
+            metrics=self._metrics,
+        )
+        self._certificate = self._certificate_source(settings.port, data_dir)
+        self._listener = self._service_port()
+        self._management = self._management_port(data_dir)
+
+    # Parts.
+
+    def _media_store(self) -> MemoryMediaStore | DirectoryMediaStore:
+        storage = self._settings.storage
+        limits = ShelfLimits(total_bytes=storage.memory_limit_bytes, grace_s=storage.grace_s)
+        base_uri = self._settings.port.service_uri
+        if not storage.object_store:
+            return MemoryMediaStore(base_uri=base_uri, limits=limits, clock=self._clock, metrics=self._metrics)
+        return DirectoryMediaStore(
+            directory=Path(storage.object_store),
+            base_uri=base_uri,
+            limits=limits,
+            clock=self._clock,
+            metrics=self._metrics,
+        )
+
+    def _auth_webhook(self) -> HttpAuthWebhook | None:
+        access = self._settings.access
+        if not access.auth_webhook_url:
+            return None
+        return HttpAuthWebhook(url=access.auth_webhook_url, clock=self._clock, timeout_s=access.auth_webhook_timeout_s)
+
+    def _engine_pool(self) -> EnginePool | None:
+        engine = self._settings.engine
+        if not self._settings.video.transcoder:
+            return None
+        return EnginePool(
+            children=engine.children,
+            tuning=EncoderTuning(preset=engine.preset, threads=engine.threads),
+            memory_limit_bytes=engine.memory_limit_bytes,
+            recycle_after_jobs=engine.recycle_after_jobs,
+            clock=self._clock,
+            metrics=self._metrics,
+        )
+
+    @staticmethod
+    def _certificate_source(port: PortSettings, data_dir: DataDir) -> CertificateSource | None:
+        if not port.bind.tls:
+            return None
+        if port.certificate_file is not None and port.private_key_file is not None:
+            return CertificateSource.from_files(port.certificate_file, port.private_key_file)
+        return CertificateSource.self_signed(data_dir.path, host=urlsplit(port.service_uri).hostname or "")
+
+    def _service_port(self) -> Listener:
+        application = port_application(
+            Adapters(
+                settings=self._settings,
+                clock=self._clock,
+                metrics=self._metrics,
+                signer=self._signer,
+                keys=self._keys,
+                streams=self._streams,
+                store=self._store,
+                served=self._store,
+                spool=self._spool,
+                fetcher=self._fetcher,
+                transcoder=LocalTranscoder(engine=self._pool) if self._pool is not None else None,
+                gate=self._drain,
+                webhook=self._webhook,
+                capabilities=lambda: self._offer.capabilities,
+            )
+        )
+        port = self._settings.port
+        limits = port.limits
+        return Listener(
+            app=application,
+            host=port.bind.host,
+            port=port.bind.port,
+            tls=self._certificate.context if self._certificate is not None else None,
+            limits=ListenerLimits(
+                header_timeout_s=limits.header_timeout_s,
+                body_idle_timeout_s=limits.body_idle_timeout_s,
+                idle_timeout_s=limits.idle_timeout_s,
+                max_connections=limits.max_connections,
+                max_connections_per_address=limits.max_connections_per_address,
+                max_streams_per_connection=limits.max_streams_per_connection,
+                max_header_bytes=limits.max_header_bytes,
+            ),
+            metrics=self._metrics,
+            clock=self._clock,
+        )
+
+    def _management_port(self, data_dir: DataDir) -> ManagementPort:
+        settings = self._settings
+        view = NodeView(
+            capabilities=lambda: self._offer.capabilities,
+            streams=self._streams,
+            pool=self._pool,
+            store=self._store,
+            store_kind="directory" if settings.storage.object_store else "memory",
+            store_limit_bytes=settings.storage.memory_limit_bytes,
+            tally=self._metrics,
+            clock=self._clock,
+        )
+        board = StatusBoard(
+            view=view,
+            drain=self._drain,
+            health=self._health,
+            clock=self._clock,
+            started_monotonic_s=self._clock.monotonic(),
+            service_uri=settings.port.service_uri,
+            max_sessions=settings.video.max_sessions,
+            settings=self._loaded.provenance,
+        )
+        return ManagementPort(
+            bind=settings.management.bind,
+            data_dir=data_dir.path,
+            board=board,
+            drain=self._drain,
+            metrics=self._prometheus,
+        )
+
+    # Services.
+
+    def node(self) -> Node:
+        """The node with all its services in the order of their start."""
+        restartable = Criticality.RESTARTABLE
+        services = [
+            self._management.as_service(),
+            Service("token secrets", self._keys.run, restartable),
+            Service("clients", _rest, stop=self._close_clients),
+            self._store_service(),
+            Service("spool", _rest, start=self._clean_spool, stop=self._close_spool),
+        ]
+        if self._pool is not None:
+            ready = self._health.fact("engine", reason="the transcoding engine has not been tested yet")
+            services += [
+                Service("engine", self._pool.run, start=self._pool.start, stop=self._pool.stop),
+                Service("engine test", _rest, start=lambda: self._test_engine(ready)),
+            ]
+        services.append(Service("sessions", self._streams.run, restartable))
+        if self._certificate is not None:
+            services.append(Service("certificate", self._certificate.run, restartable))
+        services.append(
+            Service(
+                "service port",
+                self._listener.run,
+                start=self._listener.start,
+                stop=self._stop_listener,
+                stop_budget_s=_PORT_GRACE_S + 1.0,
+            )
+        )
+        port = self._settings.port
+        if port.service_uri and port.startup_availability_check:
+            check = AvailabilityCheck(service_uri=port.service_uri, signer=self._signer)
+            services.append(Service("availability check", check.run, restartable))
+        node = Node(
+            services=tuple(services),
+            drain=self._drain,
+            health=self._health,
+            clock=self._clock,
+            busy=lambda: self._streams.busy,
+            drain_timeout_s=self._settings.lifecycle.drain_timeout_s,
+            metrics=self._metrics,
+        )
+        self._management.answer_to(node)
+        return node
+
+    def _store_service(self) -> Service:
+        store = self._store
+        if isinstance(store, DirectoryMediaStore):
+            return Service("renditions", store.run, start=store.start, stop=store.close)
+        return Service("renditions", store.run, Criticality.RESTARTABLE)
+
+    async def _stop_listener(self) -> None:
+        await self._listener.stop(_PORT_GRACE_S)
+
+    async def _clean_spool(self) -> None:
+        removed = await self._spool.clean_leftovers()
+        if removed:
+            log.info("leftovers removed", files=removed)
+
+    async def _close_spool(self) -> None:
+        self._spool.close()
+
+    async def _close_clients(self) -> None:
+        with contextlib.suppress(OSError):
+            await self._fetcher.close()
+        if self._webhook is not None:
+            with contextlib.suppress(OSError):
+                await self._webhook.close()
+
+    async def _test_engine(self, ready: Fact) -> None:
+        """Advertise what the engine was seen to do, nothing else."""
+        if self._pool is None:
+            return
+        report = await self._pool.probe()
+        self._offer.capabilities = _offering(report.capability_ids)
+        log.info(
+            "engine tested",
+            engine=report.engine,
+            encoders=report.encoders,
+            offers=[capability_name(i) for i in report.capability_ids],
+        )
+        for capability_id, reason in report.refused:
+            log.info("not offered", capability=capability_name(capability_id), reason=reason)
+        ready.hold()
+
+
+def _offering(engine_ids: tuple[int, ...]) -> Capabilities:
+    """The node's offer: its own version is also the least it asks of others (video.md 5.5)."""
+    ids = sorted({*engine_ids, *_NODE_CAPABILITIES})
+    return Capabilities.offering(ids, version=NODE_VERSION, min_version=NODE_VERSION)
+
+
+async def _rest() -> None:
+    """A service that only starts or stops something."""
+    await asyncio.Event().wait()
