@@ -9,13 +9,9 @@ import posixpath
 from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import quote
 
-import structlog
-
-from baton.wire.replies import Message, Receive, Scope, Send, send_error, send_plain
+from baton.wire.replies import Receive, Scope, Send, send_error, send_plain
 
 __all__ = ["App", "Router", "clean_path", "healthz"]
-
-log = structlog.get_logger("baton.wire")
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -24,7 +20,6 @@ _UNQUOTED = "/:@!$&'()*+,;=~-._"
 _OK = 200
 _MOVED = 301
 _NOT_FOUND = 404
-_INTERNAL = 500
 
 
 def clean_path(path: str) -> str:
@@ -55,20 +50,7 @@ class Router:
         if _is_grpc(scope):
             await self._grpc(scope, receive, send)
             return
-        started = False
-
-        async def noting(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
-        try:
-            await self._route(scope)(scope, receive, noting)
-        except Exception:
-            log.exception("request failed unexpectedly", path=scope["path"])
-            if started:
-                raise
-            await send_error(send, _INTERNAL, "Internal Server Error")
+        await self._route(scope)(scope, receive, send)
 
     def _route(self, scope: Scope) -> App:
         path = scope["path"]
