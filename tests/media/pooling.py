@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -115,7 +115,8 @@ def folder_for(tmp_path: Path) -> Path:
 
 def tries(folder: Path) -> list[int]:
     """Process ids of the children that tried this job, in order."""
-    return [int(path.read_text(encoding="ascii") or "0") for path in sorted(folder.glob("try-*"))]
+    found = [path.read_text(encoding="ascii") for path in sorted(folder.glob("try-*"))]
+    return [int(pid) for pid in found if pid]
 
 
 async def order(
@@ -135,3 +136,8 @@ async def order(
     return await pool.transcode(
         request, deadline_s=deadline_s, content_hash=content or os.fsencode(folder.name), stream_key=stream
     )
+
+
+async def count(job: Awaitable[TranscodeOutput]) -> int:
+    """How many renditions a job brought."""
+    return len((await job).renditions)

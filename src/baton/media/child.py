@@ -59,11 +59,12 @@ def main() -> None:
     options = _parse_arguments()
     _settle_in(parent=options.parent, niceness=options.nice)
     os.set_inheritable(options.fd, False)  # programs that an engine starts must not hold our line open
-    with socket.socket(fileno=options.fd) as link:
-        engine = _load(transcode=options.transcode, probe=options.probe)
-        with suppress(BrokenPipeError, ConnectionResetError):
-            _send(link, Hello(pid=os.getpid()))
-            _serve(link, engine)
+    engine = _load(transcode=options.transcode, probe=options.probe)
+    # Not closed by us: the node takes the end of this line for our death, so last words must come before it.
+    link = socket.socket(fileno=options.fd)
+    with suppress(BrokenPipeError, ConnectionResetError):
+        _send(link, Hello(pid=os.getpid()))
+        _serve(link, engine)
 
 
 def _parse_arguments() -> argparse.Namespace:

@@ -59,6 +59,9 @@ class ChildKeepers:
         self._metrics = metrics
         self._limits = limits
         self._children: list[EngineChild] = []
+        self._undead: list[EngineChild] = []
+        """Killed, but not gone: stuck in the kernel."""
+        self._running = False
         self._stopping = False
         self._failing = False
 
@@ -90,12 +93,16 @@ class ChildKeepers:
 
     async def run(self) -> None:
         """Keep the number of children up and watch them, until cancelled. All are dead and buried afterwards."""
-        async with asyncio.TaskGroup() as group:
-            handed: list[EngineChild | None] = [*self._children]
-            handed += [None] * (self._count - len(handed))
-            for child in handed:
-                group.create_task(self._keep(child))
-            group.create_task(self._watch())
+        handed: list[EngineChild | None] = [*self._children]
+        handed += [None] * (self._count - len(handed))
+        self._running = True
+        try:
+            async with asyncio.TaskGroup() as group:
+                for child in handed:
+                    group.create_task(self._keep(child))
+                group.create_task(self._watch())
+        finally:
+            self._running = False
 
     async def stop(self) -> None:
         """Kill all children and wait until the kernel has let go of them; none is raised any more."""
@@ -106,7 +113,8 @@ class ChildKeepers:
             child.kill(DeathCause.SHUTDOWN, "")
         for child in children:
             await child.bury()
-        self._children = [child for child in self._children if child not in children]
+        if not self._running:
+            self._children.clear()
         self._publish()
 
     async def _keep(self, child: EngineChild | None) -> None:
@@ -144,17 +152,19 @@ class ChildKeepers:
         finally:
             lost = child.kill(DeathCause.SHUTDOWN, "")
             self._line.drop(child)
-            await child.bury()
-            if child in self._children:
+            try:
+                await child.bury()
+            finally:
                 self._children.remove(child)
-            self._publish()
-            self._report_death(child, lost)
+                self._publish()
+                self._report_death(child, lost)
         return lost.cause not in _PLANNED and not lost.at_work and child.jobs_done == 0
 
     async def _watch(self) -> None:
         while True:
             for child in self.living:
                 child.look(memory_limit_bytes=self._memory_limit_bytes)
+            self._undead = [child for child in self._undead if not child.is_gone]
             self._publish()
             await asyncio.sleep(self._limits.watch_interval_s)
 
@@ -166,6 +176,10 @@ class ChildKeepers:
             log.error("engine child does not start", detail=error.detail)
 
     def _report_death(self, child: EngineChild, lost: ChildLostError) -> None:
+        if not child.is_gone:
+            # Its place is filled all the same; what the kernel holds on to must not cost us more than itself.
+            self._undead.append(child)
+            log.error("engine child cannot be killed", pid=child.pid)
         if lost.cause is DeathCause.SHUTDOWN:
             return
         self._metrics.add("engine_restarts_total", reason=lost.cause.value)

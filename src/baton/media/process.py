@@ -25,6 +25,7 @@ __all__ = ["CHILD_MOVES", "ChildCommand", "ChildLostError", "ChildState", "Death
 _T = TypeVar("_T", bound=Answer)
 _REAP_FIRST_S = 0.001
 _REAP_MOST_S = 0.05
+_BURIAL_S = 3.0
 _SOCKET_BUFFER_BYTES = 1 << 20
 _LAST_WORDS_BYTES = 4096
 _WORDS_PER_LOOK_BYTES = 1 << 16
@@ -152,6 +153,11 @@ class EngineChild:
             raise
 
     @property
+    def is_gone(self) -> bool:
+        """Whether the kernel has let go of the process. Asking reaps it, so only ask about the killed."""
+        return self._process.poll() is not None
+
+    @property
     def exit_text(self) -> str:
         """How the process ended, once buried: ``SIGSEGV`` or its exit status."""
         code = self._process.returncode
@@ -229,16 +235,28 @@ class EngineChild:
         self.gone.set()
         return self.lost
 
-    async def bury(self) -> None:
-        """Wait until the process is no more and give back what it held here. Kill it first; any number of times."""
+    async def bury(self, *, within_s: float = _BURIAL_S) -> None:
+        """Wait until the process is no more and give back what it held here. Kill it first; any number of times.
+
+        A cancellation is answered only after that, so that no zombie is left: a killed process is gone in moments.
+        Gives up after ``within_s``: then it is stuck in the kernel, as a hung device driver can do; see ``is_gone``.
+        """
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + within_s
         pause_s = _REAP_FIRST_S
-        while self._process.poll() is None:
-            await asyncio.sleep(pause_s)
+        cancelled: asyncio.CancelledError | None = None
+        while not self.is_gone and loop.time() < give_up_at:
+            try:
+                await asyncio.sleep(pause_s)
+            except asyncio.CancelledError as error:
+                cancelled = error
             pause_s = min(2 * pause_s, _REAP_MOST_S)
         if self._words_fd >= 0:
             self._listen()
             os.close(self._words_fd)
             self._words_fd = -1
+        if cancelled is not None:
+            raise cancelled
 
     async def _ask(self, job: tuple[bytes, ...]) -> None:
         """Send a job and wait until the child has it."""
