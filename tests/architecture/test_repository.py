@@ -10,7 +10,7 @@ import pytest
 from tests.architecture.source import ROOT, tracked_files
 
 # Put together here, so that this file does not contain what it looks for.
-MACHINE_WORDS = ("/" + "work/", "/" + "root/", "/" + "home/", "/" + "tmp/baton", "pypi" + ".org", "python" + "hosted")
+MACHINE_WORDS = ("/" + "work/", "/" + "root/", "/" + "tmp/baton", "pypi" + ".org", "python" + "hosted")
 TEXT_SUFFIXES = frozenset({".py", ".pyi", ".md", ".toml", ".lock", ".sh", ".proto", ".yml", ".yaml", ".json", ""})
 FRAGMENT = re.compile(r"[a-z0-9-]+\.(added|changed|fixed|removed|security|operator)\.md")
 LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-build.lock")
@@ -121,3 +121,14 @@ def test_troubleshooting_quotes_log_events_that_exist() -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src" / "baton").rglob("*.py"))
     assert quoted
     assert {event for event in quoted if f'"{event}"' not in source} == set()
+
+
+def test_map_names_every_room_and_only_files_that_exist() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    package = ROOT / "src" / "baton"
+    rooms = {path.name for path in package.iterdir() if (path / "__init__.py").is_file()}
+    mapped = set(re.findall(r"^  ([a-z_]+)/ ", text, re.MULTILINE))
+    assert mapped == rooms
+    named = set(re.findall(r"`([a-z_]+(?:/[a-z0-9_]+)+\.py)`", text))
+    assert named
+    assert {name for name in named if not (package / name).is_file() and not (ROOT / name).is_file()} == set()
