@@ -47,7 +47,7 @@ class SpoolLimits:
     total_bytes: int = 8 << 30
     min_free_bytes: int = 256 << 20
     uploads: int = 1024
-    batch_bytes: int = 1 << 20
+    batch_bytes: int = 512 << 10
 
 
 class _Draft:
