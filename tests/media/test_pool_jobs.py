@@ -39,7 +39,7 @@ def test_a_job_is_done_in_a_child_and_its_bytes_come_back(tmp_path: Path) -> Non
             output = await order(pool, "fine 100000", folder, profiles=3)
             assert [len(r.data) for r in output.renditions] == [100_000] * 3
             assert tries(folder) != [os.getpid()]
-            assert metrics.observed["queue_wait_seconds"] == 1
+            assert metrics.observed["engine_wait_seconds"] == 1
         assert not metrics.counted
 
     asyncio.run(story())

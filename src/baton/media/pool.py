@@ -214,7 +214,7 @@ class EnginePool:
         loop = asyncio.get_running_loop()
         arrived_at = loop.time()
         child = await self._take(case, first=False)
-        self._metrics.observe("queue_wait_seconds", loop.time() - arrived_at)
+        self._metrics.observe("engine_wait_seconds", loop.time() - arrived_at)
         while True:
             started_at = loop.time()
             try:
