@@ -76,6 +76,8 @@ def _read_host(text: str) -> str:
     host = text.lower()
     if ":" in host:
         try:
+            if "%" in host:  # a zone of this machine means nothing to a peer
+                raise ValueError(host)  # noqa: TRY301 -- the one message below serves both
             return str(ipaddress.IPv6Address(host))
         except ValueError:
             message = "must have a valid host name or IP address (IPv6 with a port is written [address]:port)"

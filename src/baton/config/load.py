@@ -172,8 +172,7 @@ def _from_file(raw: Raw, base: Base) -> Raw:
     try:
         if not file.is_file():
             return raw
-        with file.open("rb") as stream:
-            content = stream.read(_LARGEST_SECRET_FILE_BYTES + 1)
+        content = _read_bounded(file)
         text = content.decode("utf-8").strip()
     except (OSError, ValueError) as problem:
         # Too long for a file name, or no permission to look: then it is the value. A file that is there but cannot
@@ -186,6 +185,11 @@ def _from_file(raw: Raw, base: Base) -> Raw:
         message = "names a file that is too large"
         raise BadValueError(message)
     return text if content else raw
+
+
+def _read_bounded(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        return stream.read(_LARGEST_SECRET_FILE_BYTES + 1)
 
 
 def _assemble(values: Mapping[str, object]) -> tuple[Settings | None, list[str]]:
