@@ -165,13 +165,14 @@ class Assembly:
             metrics=self._metrics,
         )
 
-    @staticmethod
-    def _certificate_source(port: PortSettings, data_dir: DataDir) -> CertificateSource | None:
+    def _certificate_source(self, port: PortSettings, data_dir: DataDir) -> CertificateSource | None:
         if not port.bind.tls:
             return None
         if port.certificate_file is not None and port.private_key_file is not None:
             return CertificateSource.from_files(port.certificate_file, port.private_key_file)
-        return CertificateSource.self_signed(data_dir.path, host=urlsplit(port.service_uri).hostname or "")
+        return CertificateSource.self_signed(
+            data_dir.path, host=urlsplit(port.service_uri).hostname or "", clock=self._clock
+        )
 
     def _service_port(self) -> Listener:
         application = port_application(

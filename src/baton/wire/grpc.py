@@ -14,7 +14,6 @@ from typing import Final
 
 import structlog
 
-from baton.kernel.clock import Clock
 from baton.kernel.errors import BatonError, Text
 from baton.wire.grpc_frames import (
     RpcError,
@@ -60,7 +59,7 @@ class GrpcContext:
     metadata: Mapping[str, str]
     """Request headers, names in lower case, the last of each name."""
     deadline: float | None
-    """Monotonic second at which the client stops waiting or we do; None for streams without ``grpc-timeout``."""
+    """The event loop's time at which the client stops waiting or we do; None for streams without ``grpc-timeout``."""
 
 
 UnaryHandler = Callable[[bytes, GrpcContext], Awaitable[bytes]]
@@ -82,12 +81,11 @@ class GrpcRouter:
     """The gRPC services of a port."""
 
     def __init__(
-        self, handlers: Mapping[str, UnaryHandler | ServerStream], *, clock: Clock, default_deadline_s: float = 20.0
+        self, handlers: Mapping[str, UnaryHandler | ServerStream], *, default_deadline_s: float = 20.0
     ) -> None:
         """``handlers`` by full path, ``/package.Service/Method``; ``default_deadline_s`` bounds unary calls."""
         self._handlers = dict(handlers)
         self._services = frozenset(path[1:].rpartition("/")[0] for path in handlers)
-        self._clock = clock
         self._default_deadline_s = default_deadline_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -116,7 +114,7 @@ class GrpcRouter:
             peer=_peer(scope),
             peer_host=(scope.get("client") or ("", 0))[0],
             metadata=headers,
-            deadline=None if limit_s is None else self._clock.monotonic() + limit_s,
+            deadline=None if limit_s is None else asyncio.get_running_loop().time() + limit_s,
         )
 
     def handler(self, path: str) -> UnaryHandler | ServerStream:
@@ -130,10 +128,6 @@ class GrpcRouter:
         if service not in self._services:
             raise RpcError(StatusCode.UNIMPLEMENTED, f"unknown service {service}")
         raise RpcError(StatusCode.UNIMPLEMENTED, f"unknown method {method} for service {service}")
-
-    def remaining_s(self, context: GrpcContext) -> float | None:
-        """Seconds until the deadline of a call."""
-        return None if context.deadline is None else context.deadline - self._clock.monotonic()
 
 
 class _Call:
@@ -152,7 +146,7 @@ class _Call:
         try:
             handler = router.handler(self._scope["path"])
             context = router.context(self._scope, self._headers, bounded=not isinstance(handler, ServerStream))
-            limit = asyncio.timeout(router.remaining_s(context))
+            limit = asyncio.timeout_at(context.deadline)
             async with limit:
                 await self._handle(handler, context)
         except _ClientGoneError:

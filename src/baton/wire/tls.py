@@ -47,7 +47,7 @@ class CertificateSource:
         self.context.sni_callback = self._move_to_current
 
     @classmethod
-    def self_signed(cls, *, directory: Path, host: str, clock: Clock, poll_s: float = _POLL_S) -> "CertificateSource":
+    def self_signed(cls, directory: Path, *, host: str, clock: Clock, poll_s: float = _POLL_S) -> "CertificateSource":
         """A pair of our own in ``directory``, kept over restarts and made anew before it expires.
 
         Raises:
@@ -74,7 +74,7 @@ class CertificateSource:
 
     @classmethod
     def from_files(
-        cls, *, certificate_file: Path, private_key_file: Path, poll_s: float = _POLL_S
+        cls, certificate_file: Path, private_key_file: Path, *, poll_s: float = _POLL_S
     ) -> "CertificateSource":
         """The operator's own pair (PEM, the chain in the certificate file), watched for changes.
 
