@@ -14,7 +14,7 @@ from baton.media.engine.keyframes import check_gop
 from baton.media.engine.muxing import check_format
 from baton.media.job import TranscodeRequest
 
-__all__ = ["MAX_RENDITIONS", "Wish", "lookahead_cap_frames", "plan"]
+__all__ = ["ENCODER_BUDGET_BYTES", "MAX_RENDITIONS", "Wish", "lookahead_cap_frames", "plan"]
 
 MAX_RENDITIONS = 10
 """Most renditions of one segment (video.md 9.1)."""
@@ -48,16 +48,27 @@ def _wish(profile: VideoProfile) -> Wish:
     return Wish(profile, encoder_for(profile.codec))
 
 
-_LOOKAHEAD_BUDGET_PX = 600_000_000
-"""Pixels that all encoders of a segment together may hold for lookahead: about 1 GB. A ladder below 4K stays free."""
+ENCODER_BUDGET_BYTES = 2_400_000_000
+"""What all encoders of one segment together may take; a 4K ladder needs 2.2 GB and stays as it is."""
+_BYTES_PER_PX = 65
+"""Measured with x264: references, frames in flight and their side tables."""
+_LOOKAHEAD_BYTES_PER_PX = 3
+"""Measured with x264, for each frame of lookahead."""
 _LEAST_LOOKAHEAD_FRAMES = 4
 
 
 def lookahead_cap_frames(profiles: tuple[VideoProfile, ...], *, source_px: tuple[int, int]) -> int:
-    """Most frames each encoder may look ahead, so that ten huge renditions do not take the machine's memory."""
+    """Most frames each encoder may look ahead, so that huge renditions do not take the machine's memory.
+
+    Raises:
+        TranscodeError: ``TranscoderInvalidResolution`` for renditions that are too large together whatever we do.
+    """
     sizes = [
         output_size(source=source_px, requested=(profile.width, profile.height), codec=profile.codec)
         for profile in profiles
     ]
     total_px = sum(width * height for width, height in sizes)
-    return max(_LEAST_LOOKAHEAD_FRAMES, _LOOKAHEAD_BUDGET_PX // max(1, total_px))
+    frames = (ENCODER_BUDGET_BYTES // max(1, total_px) - _BYTES_PER_PX) // _LOOKAHEAD_BYTES_PER_PX
+    if frames < _LEAST_LOOKAHEAD_FRAMES:
+        raise TranscodeError(Text.INVALID_RESOLUTION, detail=f"{total_px} px per frame in all renditions")
+    return frames
