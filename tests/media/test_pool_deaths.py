@@ -47,6 +47,53 @@ def test_a_first_death_costs_not_even_its_segment(tmp_path: Path, words: str) ->
     asyncio.run(story())
 
 
+def test_an_engine_that_asks_for_a_restart_gets_it_and_its_segment_another_try(tmp_path: Path) -> None:
+    async def story() -> None:
+        metrics = CountingMetrics()
+        async with running(make_pool(metrics=metrics)) as pool:
+            folder = folder_for(tmp_path)
+            assert await count(order(pool, f"first refuse {Text.UNRECOVERABLE}", folder)) == 1
+            assert len(set(tries(folder))) == 2
+            again = folder_for(tmp_path)
+            assert await _text_of(order(pool, f"refuse {Text.UNRECOVERABLE}", again)) == Text.UNRECOVERABLE
+            assert len(set(tries(again))) == 2
+        assert metrics.counted == {"engine_restarts_total unrecoverable": 3}
+
+    asyncio.run(story())
+
+
+def test_a_child_that_the_kernel_holds_on_to_costs_its_place_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kill = os.killpg
+    stuck: set[int] = set()
+
+    def kill_unless_stuck(pid: int, number: int) -> None:
+        if pid not in stuck:
+            kill(pid, number)
+
+    monkeypatch.setattr(os, "killpg", kill_unless_stuck)
+
+    async def story() -> None:
+        limits = dataclasses.replace(QUICK, keepers=dataclasses.replace(QUICK.keepers, burial_s=0.1))
+        pool = make_pool(children=1, limits=limits)
+        async with running(pool):
+            await until(lambda: len(pool.children) == 2)
+            stuck.update(pool.pids)
+            for _ in stuck:
+                folder = folder_for(tmp_path)
+                # A child that dies on us; by its own hand it cannot end, being stopped first.
+                assert await _text_of(order(pool, "hang", folder, deadline_s=0.5)) == Text.TRANSCODER_STOPPED
+            assert await count(order(pool, "fine 100", folder_for(tmp_path), stream="other")) == 1
+            await until(lambda: len(pool.children) == 2 and not stuck & set(pool.pids))
+            assert stuck < child_pids()
+            for pid in stuck:
+                kill(pid, signal.SIGKILL)
+            await until(lambda: not stuck & child_pids())
+
+    asyncio.run(story())
+
+
 def test_content_that_kills_twice_is_unrecoverable_and_then_refused_without_a_child(tmp_path: Path) -> None:
     async def story() -> None:
         metrics, clock = CountingMetrics(), ManualClock()

@@ -13,7 +13,7 @@ import structlog
 from baton.kernel.errors import ExitCode, StartError
 from baton.kernel.metrics import Metrics
 from baton.media.line import ChildLine
-from baton.media.process import ChildCommand, ChildLostError, ChildState, DeathCause, EngineChild, start_child
+from baton.media.process import BURIAL_S, ChildCommand, ChildLostError, ChildState, DeathCause, EngineChild, start_child
 
 __all__ = ["ChildKeepers", "KeeperLimits"]
 
@@ -33,6 +33,8 @@ class KeeperLimits:
     """Time to load the engine."""
     watch_interval_s: float = 0.1
     """Between two looks at a child's memory; what it can grow in between comes on top of its limit."""
+    burial_s: float = BURIAL_S
+    """Time for a killed child to be gone before its place is filled regardless."""
     pause_first_s: float = 0.5
     pause_most_s: float = 30.0
     """Pauses before replacing a child that never did a job: doubling from the first to the most."""
@@ -111,8 +113,9 @@ class ChildKeepers:
         children = tuple(self._children)
         for child in children:
             child.kill(DeathCause.SHUTDOWN, "")
-        for child in children:
-            await child.bury()
+        async with asyncio.TaskGroup() as group:
+            for child in children:
+                group.create_task(child.bury(within_s=self._limits.burial_s))
         if not self._running:
             self._children.clear()
         self._publish()
@@ -153,7 +156,7 @@ class ChildKeepers:
             lost = child.kill(DeathCause.SHUTDOWN, "")
             self._line.drop(child)
             try:
-                await child.bury()
+                await child.bury(within_s=self._limits.burial_s)
             finally:
                 self._children.remove(child)
                 self._publish()

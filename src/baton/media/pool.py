@@ -38,7 +38,7 @@ _LEAST_S = 0.1
 _MIN_RETRY_S = 1.0
 _FAULT_SHARE = 0.5
 _ESTIMATE_WEIGHT = 0.2
-_JOB_FAULTS = frozenset({DeathCause.CRASHED, DeathCause.MEMORY, DeathCause.GARBAGE})
+_JOB_FAULTS = frozenset({DeathCause.CRASHED, DeathCause.MEMORY, DeathCause.GARBAGE, DeathCause.UNRECOVERABLE})
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,15 +17,27 @@ from enum import Enum
 from pathlib import Path
 from typing import TypeVar, cast
 
+from baton.kernel.errors import Text
 from baton.media.link import Link
 from baton.media.messages import Accepted, Answer, Failed, Hello
 
-__all__ = ["CHILD_MOVES", "ChildCommand", "ChildLostError", "ChildState", "DeathCause", "EngineChild", "start_child"]
+__all__ = [
+    "BURIAL_S",
+    "CHILD_MOVES",
+    "ChildCommand",
+    "ChildLostError",
+    "ChildState",
+    "DeathCause",
+    "EngineChild",
+    "start_child",
+]
+
+BURIAL_S = 3.0
+"""A killed process is gone long before this, unless the kernel is stuck with it."""
 
 _T = TypeVar("_T", bound=Answer)
 _REAP_FIRST_S = 0.001
 _REAP_MOST_S = 0.05
-_BURIAL_S = 3.0
 _SOCKET_BUFFER_BYTES = 1 << 20
 _LAST_WORDS_BYTES = 4096
 _WORDS_PER_LOOK_BYTES = 1 << 16
@@ -71,6 +83,8 @@ class DeathCause(Enum):
     """Its job took longer than anybody would wait."""
     MEMORY = "memory"
     """It outgrew its memory limit."""
+    UNRECOVERABLE = "unrecoverable"
+    """Its engine said that only a restart helps: a lost device context."""
     GARBAGE = "garbage"
     """It answered nonsense."""
     STOPPED = "stopped"
@@ -183,7 +197,7 @@ class EngineChild:
         Cancelling kills the child: its codec cannot be interrupted.
 
         Raises:
-            ChildLostError: it died, took too long, or lied.
+            ChildLostError: it died, took too long, lied, or says itself that it must be restarted.
         """
         if self.lost is not None:
             raise self.lost
@@ -202,6 +216,8 @@ class EngineChild:
         except asyncio.CancelledError:
             self.kill(DeathCause.CANCELLED, "")
             raise
+        if isinstance(answer, Failed) and answer.text == Text.UNRECOVERABLE:
+            raise self.kill(DeathCause.UNRECOVERABLE, answer.detail)
         self._at_work = False
         self.jobs_done += 1
         if self.lost is None:
@@ -235,7 +251,7 @@ class EngineChild:
         self.gone.set()
         return self.lost
 
-    async def bury(self, *, within_s: float = _BURIAL_S) -> None:
+    async def bury(self, *, within_s: float = BURIAL_S) -> None:
         """Wait until the process is no more and give back what it held here. Kill it first; any number of times.
 
         A cancellation is answered only after that, so that no zombie is left: a killed process is gone in moments.
@@ -313,7 +329,10 @@ async def start_child(command: ChildCommand, *, timeout_s: float) -> EngineChild
 
 
 def _spawn(command: ChildCommand, socket_end: socket.socket) -> EngineChild:
-    """Start the process: own group, no standard input, an environment without secrets, no file but its socket."""
+    """Start the process: own group, no standard input, an environment without secrets, no file but its socket.
+
+    From the thread of the event loop, always: the kernel kills a child when the thread that spawned it ends.
+    """
     words_fd, their_words_fd = os.pipe()
     try:
         os.set_blocking(words_fd, False)
