@@ -4,9 +4,11 @@ The file is a stranger's. Only formats that carry their own media are opened, so
 anything else; sizes and lengths are checked before work begins. Broken packets are skipped as any player does.
 """
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,6 +24,7 @@ from av.video.stream import VideoStream
 
 from baton.kernel.errors import Text, TranscodeError
 from baton.media.engine.errors import library_error
+from baton.media.engine.seifix import with_sei_first
 from baton.media.engine.timestamps import FrameClock
 
 __all__ = ["MAX_DURATION_S", "AudioPacket", "DecodedFrame", "Source", "StreamFacts"]
@@ -217,11 +220,13 @@ class Source:
 
 def _open(path: str) -> InputContainer:
     try:
+        known = _known_format(_head(path))
         return av.open(
-            f"file:{path}",
+            _with_sei_first(path) if known == _TS else f"file:{path}",
             mode="r",
-            format=_sniffed(path),
+            format=known,
             options={"format_whitelist": _FORMATS, "protocol_whitelist": "file"},
+            buffer_size=_READ_BYTES,
             metadata_errors="replace",
         )
     except (FileNotFoundError, PermissionError, MemoryError) as error:
@@ -230,14 +235,26 @@ def _open(path: str) -> InputContainer:
         raise library_error(error, doing="open input", text=Text.INVALID_VIDEO) from error
 
 
+_TS = "mpegts"
 _TS_PACKET_BYTES = 188
 _TS_SYNC = 0x47
 _TS_LOOK = 3
+_READ_BYTES = 1 << 18
 
 
-def _sniffed(path: str) -> str | None:
-    """The format where the first bytes leave no doubt: the library takes very short MPEG-TS files for others."""
+def _head(path: str) -> bytes:
     with Path(path).open("rb") as file:
-        head = file.read(_TS_PACKET_BYTES * _TS_LOOK)
+        return file.read(_TS_PACKET_BYTES * _TS_LOOK)
+
+
+def _known_format(head: bytes) -> str | None:
+    """The format where the first bytes leave no doubt: the library takes very short MPEG-TS files for others."""
     marks = head[::_TS_PACKET_BYTES]
-    return "mpegts" if len(marks) == _TS_LOOK and set(marks) == {_TS_SYNC} else None
+    return _TS if len(marks) == _TS_LOOK and set(marks) == {_TS_SYNC} else None
+
+
+def _with_sei_first(path: str) -> str | io.BytesIO:
+    """What to open for a transport stream: the file itself, or a repaired copy in memory."""
+    with Path(path).open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+        repaired = with_sei_first(data)
+    return f"file:{path}" if repaired is None else io.BytesIO(repaired)
