@@ -6,6 +6,8 @@ socket is made, after every resolution and at every redirect, so that the addres
 """
 
 import asyncio
+import errno
+import re
 import socket
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -133,8 +135,7 @@ class HttpSegmentFetcher:
         if not self._allow_private:
             why = refused_because(str(address[0]))
             if why is not None:
-                message = f"refused address: {why}"
-                raise OSError(message)
+                raise PermissionError(errno.EACCES, f"refused address: {why}")
         return socket.socket(family, kind, protocol)
 
 
@@ -150,6 +151,8 @@ class _ThreadedResolver(AbstractResolver):
     ) -> list[ResolveResult]:
         del family
         found = await asyncio.get_running_loop().run_in_executor(self._threads, self._lookup, host, port)
+        if not found:
+            raise OSError(errno.ENOENT, "no address")
         return [
             ResolveResult(
                 hostname=host,
@@ -188,7 +191,7 @@ def parse_url(text: str) -> URL:
     if not sound:
         message = "not an http or https URL"
         raise FetchError(message)
-    if url.user is not None or url.password is not None:
+    if "@" in re.split("[/?#]", text.partition("//")[2], maxsplit=1)[0]:
         message = "URL with credentials"
         raise FetchError(message)
     return url

@@ -129,7 +129,10 @@ class HttpAuthWebhook:
 
 
 def _price(body: bytes) -> Price | None:
-    """The price in a positive answer. Every part is optional, but what is there must have its type."""
+    """The price in a positive answer. Every part is optional, but what is there must have its type.
+
+    Half a price is none: an answer that forgot its ``pricePerUnit`` must not make work free.
+    """
     try:
         document = json.loads(body)
         info = {} if document is None else document.get("priceInfo") or {}
@@ -138,7 +141,7 @@ def _price(body: bytes) -> Price | None:
         raise WebhookRefusedError(Text.WEBHOOK_ANSWER) from error
     if type(wei) is not int or type(px) is not int or not 0 <= wei < _INT64 or not 0 <= px < _INT64:
         raise WebhookRefusedError(Text.WEBHOOK_ANSWER)
-    return Price(wei_per_unit=wei, px_per_unit=px) if px else None
+    return Price(wei_per_unit=wei, px_per_unit=px) if px and "pricePerUnit" in info else None
 
 
 def _plain(body: bytes) -> str:
