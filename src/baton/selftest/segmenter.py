@@ -8,6 +8,7 @@ is negative and nothing needs to be shifted later.
 
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -27,6 +28,12 @@ _MAX_SEGMENT_S = 60.0
 _START_S = 10
 _VIDEO_CODECS = {"h264": Capability.H264, "hevc": Capability.HEVC_DECODE}
 _AUDIO_CODECS = frozenset({"aac", "mp3", "mp2", "ac3", "eac3", "opus"})
+_MOST_UNTIMED = 16
+"""No H.264 or HEVC stream reorders further than this."""
+_FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,flv,avi,asf,h264,hevc,mpegvideo,ogg,mxf,m4v,wtv,nut,gxf,rm,ivf"
+)
+"""Containers that are files in themselves; playlists, scripts and pictures are none."""
 _H264_DEPTHS = {
     "yuv444p": Capability.H264_DECODE_444_8BIT,
     "yuv422p": Capability.H264_DECODE_422_8BIT,
@@ -192,13 +199,31 @@ def _capability_ids(codec: str, pixel_format: str | None) -> list[int]:
     return ids
 
 
+def _with_decode_times(packets: Any, video: Any) -> Iterator[Any]:  # noqa: ANN401 -- av types exist in the child only
+    """The packets, the first video ones completed: Matroska knows no decode times until the B-frame delay is over."""
+    waiting: list[Any] = []
+    known = False
+    for packet in packets:
+        if packet.pts is None:
+            continue
+        if packet.stream is video and not known:
+            if packet.dts is None and len(waiting) < _MOST_UNTIMED:
+                waiting.append(packet)
+                continue
+            known = True
+            first = packet.pts if packet.dts is None else packet.dts
+            for steps, early in zip(range(len(waiting), 0, -1), waiting, strict=True):
+                early.dts = min(early.pts, first - steps * (early.duration or 1))
+                yield early
+        if packet.dts is not None:
+            yield packet
+
+
 def _cut_packets(container: Any, cutter: _Cutter, streams: "tuple[Any, ...]", *, limit_s: float) -> None:  # noqa: ANN401 -- av types exist in the child only
     """Move every packet onto the new timeline and hand it on until ``limit_s`` is reached at a key frame."""
     video = streams[0]
     origin: Fraction | None = None
-    for packet in container.demux(*streams):
-        if packet.dts is None or packet.pts is None:
-            continue
+    for packet in _with_decode_times(container.demux(*streams), video):
         base = Fraction(packet.time_base)
         if packet.stream is video and packet.is_keyframe:
             at = packet.pts * base
@@ -224,7 +249,7 @@ def main(arguments: list[str]) -> int:
 
     source, folder, limit_s, target_s = arguments[0], Path(arguments[1]), float(arguments[2]), float(arguments[3])
     try:
-        with av.open(source, options={"protocol_whitelist": "file"}) as container:
+        with av.open(source, options={"protocol_whitelist": "file", "format_whitelist": _FORMATS}) as container:
             streams, notes = _streams(container)
             video = streams[0]
             _cut_packets(container, _Cutter(folder, streams, target_s=target_s), streams, limit_s=limit_s)
