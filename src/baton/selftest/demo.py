@@ -9,6 +9,7 @@ import contextlib
 import secrets
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,7 @@ CLIP = Path(__file__).parent / "media" / "clip.mp4"
 """The clip that comes with the package."""
 LADDER = ("P240p30fps16x9", "P360p30fps16x9", "P720p30fps16x9")
 """What is asked for: presets that gateways use, small enough for two slow cores."""
-_PRESET = "veryfast"
+_PRESET = "superfast"
 _LONGEST_S = 30.0
 
 
@@ -88,12 +89,11 @@ async def _stages(folder: Path, *, video: Path, limit_s: float, progress: "Progr
     inspector = Inspector.best()
 
     def streamed_one(segment: StreamedSegment) -> None:
-        progress.advance(
-            f"segment {segment.index}: {segment.total_s * 1000:.0f} ms, {segment.realtime_factor:.2f}x real time"
-        )
+        progress.advance(f"segment {segment.index}: {segment.total_s * 1000:.0f} ms, {segment.realtime_factor:.2f}x")
 
-    def judged_one(row: JudgedRendition) -> None:
-        progress.advance(f"segment {row.segment} {row.profile.name}: {'; '.join(row.faults) or 'ok'}")
+    def judged_one(rows: Sequence[JudgedRendition]) -> None:
+        faults = [f"{row.profile.name}: {'; '.join(row.faults)}" for row in rows if row.faults]
+        progress.advance(f"segment {rows[0].segment}: {', '.join(faults) or 'ok'}")
 
     progress.step(f"Cutting {video.name} into segments")
     source = await segmenter.cut(video, folder, limit_s=limit_s)
@@ -102,7 +102,7 @@ async def _stages(folder: Path, *, video: Path, limit_s: float, progress: "Progr
         async with Gateway(endpoint=Endpoint.parse(node.uri)) as gateway:
             progress.step("Asking for terms")
             terms = await gateway.get_orchestrator(stream_capabilities(source, profiles))
-            progress.step(f"Streaming through {terms.transcoder}", of=len(source.segments))
+            progress.step("Streaming", of=len(source.segments))
             streamed = await stream_segments(
                 gateway=gateway,
                 terms=terms,
@@ -116,7 +116,7 @@ async def _stages(folder: Path, *, video: Path, limit_s: float, progress: "Progr
         progress.step("Stopping the node")
         exit_code = await node.stop()
     engine = await inspector.engine()
-    progress.step(f"Decoding every rendition with {engine}", of=len(streamed) * len(profiles))
+    progress.step("Decoding every rendition", of=len(streamed))
     judgement = await judge_stream(inspector=inspector, streamed=streamed, profiles=profiles, on_judged=judged_one)
     stopped = passed if exit_code == ExitCode.OK else failed
     return DemoResult(
@@ -150,10 +150,12 @@ def _show(console: "Console", result: DemoResult) -> None:
 
     print_renditions(console, result.streamed, result.judgement.renditions)
     print_checks(console, result.checks)
-    console.print(f"Source: {result.source}. Judged by {result.engine}.", markup=False, highlight=False)
+    console.print(f"Source: {result.source}. Judged by {result.engine}.", markup=False, highlight=False, soft_wrap=True)
     for note in result.notes:
-        console.print(f"Note: {note}.", markup=False, highlight=False)
-    console.print(summary_line(result.streamed, result.judgement.renditions), markup=False, highlight=False)
+        console.print(f"Note: {note}.", markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        summary_line(result.streamed, result.judgement.renditions), markup=False, highlight=False, soft_wrap=True
+    )
 
 
 def _json(result: DemoResult) -> dict[str, Any]:
@@ -182,11 +184,9 @@ def _json(result: DemoResult) -> dict[str, Any]:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
 def command(video: Path | None, seconds: float, *, as_json: bool) -> None:
     """Stream a clip through a node of its own, as a gateway would, and check every rendition."""
-    from rich.console import Console
+    from baton.selftest.report import new_console, print_json, progress_on
 
-    from baton.selftest.report import print_json, progress_on
-
-    console = Console()
+    console = new_console()
     chosen = video if video is not None and str(video) not in {"", "."} else CLIP
     try:
         with progress_on(console, quiet=as_json) as progress:

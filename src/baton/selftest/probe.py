@@ -89,12 +89,10 @@ def command(
     url: str, video: Path | None, renditions: str, seconds: float, key_file: Path | None, *, as_json: bool
 ) -> None:
     """Act as a gateway towards the orchestrator at URL and judge it."""
-    from rich.console import Console
-
     from baton.selftest.probing import run_probe
-    from baton.selftest.report import progress_on
+    from baton.selftest.report import new_console, progress_on
 
-    console = Console()
+    console = new_console()
     endpoint, key, profiles = _read_endpoint(url), _read_key(key_file), _read_profiles(renditions)
     try:
         with progress_on(console, quiet=as_json) as progress:
@@ -122,6 +120,8 @@ def _show(console: "Console", uri: str, result: "ProbeResult", *, as_json: bool)
         report.print_renditions(console, result.streamed, result.judged)
     report.print_checks(console, result.checks)
     if result.judged:
-        console.print(report.summary_line(result.streamed, result.judged), markup=False, highlight=False)
+        console.print(
+            report.summary_line(result.streamed, result.judged), markup=False, highlight=False, soft_wrap=True
+        )
     verdict = f"{uri}: every check passed" if result.ok else f"{uri}: failed, see the rows marked fail"
     console.print(verdict, markup=False, highlight=False, style="bold green" if result.ok else "bold red")

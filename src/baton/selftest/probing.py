@@ -7,6 +7,7 @@ import asyncio
 import secrets
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -166,10 +167,10 @@ async def _stream(
         return
     inspector = Inspector.best()
 
-    def judged_one(row: JudgedRendition) -> None:
-        progress.advance(f"segment {row.segment} {row.profile.name}")
+    def judged_one(rows: Sequence[JudgedRendition]) -> None:
+        progress.advance(f"segment {rows[0].segment}")
 
-    progress.step("Decoding every rendition", of=len(streamed) * len(profiles))
+    progress.step("Decoding every rendition", of=len(streamed))
     try:
         judgement = await judge_stream(inspector=inspector, streamed=streamed, profiles=profiles, on_judged=judged_one)
     except InspectError as error:

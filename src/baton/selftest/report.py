@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Progress",
     "check_rows",
+    "new_console",
     "print_checks",
     "print_json",
     "print_renditions",
@@ -29,6 +30,7 @@ __all__ = [
 
 _STYLES = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.INFO: "cyan"}
 _MILLION = 1_000_000
+_PLAIN_WIDTH = 120
 
 
 class Progress(Protocol):
@@ -92,6 +94,13 @@ class LiveProgress:
         self._bar.update(self._task, advance=1, note=text)
 
 
+def new_console() -> "Console":
+    """Standard output; where nobody looks on, lines are as long as a log's."""
+    from rich.console import Console
+
+    return Console() if sys.stdout.isatty() else Console(width=_PLAIN_WIDTH)
+
+
 @contextmanager
 def progress_on(console: "Console", *, quiet: bool) -> Iterator[Progress]:
     """The progress that fits where the output goes."""
@@ -107,7 +116,7 @@ def progress_on(console: "Console", *, quiet: bool) -> Iterator[Progress]:
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=16),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("{task.fields[note]}", markup=False),
@@ -151,15 +160,22 @@ def print_renditions(
     console: "Console", streamed: Sequence[StreamedSegment], judged: Sequence[JudgedRendition]
 ) -> None:
     """The table of a stream: segment, rendition, size, pixels, latency, real-time factor, verdict."""
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(header_style="bold", row_styles=("", "dim"))
-    table.add_column("segment", justify="right")
-    table.add_column("rendition", no_wrap=True)
-    for name in ("size", "frames", "pixels", "kB", "latency", "real time"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("verdict")
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, collapse_padding=True)
+    for name, width in (
+        ("segment", 7),
+        ("rendition", 14),
+        ("size", 9),
+        ("pixels", 10),
+        ("latency", 8),
+        ("real time", 9),
+    ):
+        justify: Any = "left" if name == "rendition" else "right"
+        table.add_column(name, justify=justify, no_wrap=True, min_width=width)
+    table.add_column("verdict", min_width=7, overflow="fold")
     last = -1
     for row in rendition_rows(streamed, judged):
         first = row["segment"] != last
@@ -168,9 +184,7 @@ def print_renditions(
             str(row["segment"]) if first else "",
             Text(row["rendition"]),
             f"{row['width']}x{row['height']}",
-            str(row["frames"]),
             f"{row['pixels']:,}",
-            f"{row['bytes'] / 1000:.0f}",
             f"{row['latency_ms']} ms" if first else "",
             f"{row['realtime_factor']:.2f}x" if first else "",
             Text("ok", "green") if row["ok"] else Text("; ".join(row["faults"]), "bold red"),
@@ -185,12 +199,13 @@ def check_rows(checks: Sequence[Check]) -> list[dict[str, str]]:
 
 def print_checks(console: "Console", checks: Sequence[Check]) -> None:
     """A table of judgments."""
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(header_style="bold")
-    table.add_column("check", no_wrap=True)
-    table.add_column("verdict")
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table.add_column("check", overflow="fold", min_width=12)
+    table.add_column("verdict", min_width=7)
     table.add_column("reason", overflow="fold")
     for check in checks:
         table.add_row(Text(check.name), Text(check.verdict.value, _STYLES[check.verdict]), Text(check.reason))

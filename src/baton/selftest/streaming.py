@@ -157,7 +157,7 @@ async def judge_stream(
     inspector: Inspector,
     streamed: Sequence[StreamedSegment],
     profiles: tuple[VideoProfile, ...],
-    on_judged: Callable[[JudgedRendition], None] = lambda _: None,
+    on_judged: Callable[[Sequence[JudgedRendition]], None] = lambda _: None,
 ) -> Judgement:
     """Decode every source segment and every rendition and compare. Raises ``InspectError`` for a source only."""
     limit = asyncio.Semaphore(max(1, min(4, os.cpu_count() or 1)))
@@ -181,12 +181,12 @@ async def judge_stream(
         if isinstance(source, InspectError):
             raise source
         sources.append(source)
-        for i, result in enumerate(results):
-            row = _judge_one(segment, i, profiles[i], source, result)
-            rows.append(row)
+        judged = [_judge_one(segment, i, profiles[i], source, result) for i, result in enumerate(results)]
+        rows.extend(judged)
+        for i, row in enumerate(judged):
             if row.facts is not None:
                 found[i].append(row.facts)
-            on_judged(row)
+        on_judged(judged)
     joints = tuple(
         judge_joints(profile, sources, facts)
         for profile, facts in zip(profiles, found, strict=True)
