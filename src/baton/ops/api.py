@@ -90,7 +90,6 @@ class Routes:
 
     async def drain(self, request: Request) -> Response:
         """Take no new streams; with ``?exit=true`` also end, as after SIGTERM."""
-        await request.body()  # nothing in it matters, but too much of it is refused
         if request.query_params.get("exit") != "true":
             return self._move(DrainState.DRAINING, event="drain_requested")
         if self.leaver is None:
@@ -101,9 +100,8 @@ class Routes:
         self.leaver.request_stop()
         return _Json({"state": DrainState.DRAINING.value, "ends": True})
 
-    async def undrain(self, request: Request) -> Response:
+    async def undrain(self) -> Response:
         """Take new streams again."""
-        await request.body()
         return self._move(DrainState.SERVING, event="drain_called_off")
 
     async def metrics(self) -> Response:

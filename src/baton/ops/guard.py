@@ -5,6 +5,7 @@ browser): requests with ``Origin`` are refused, and on a loopback port ``Host`` 
 foreign name pointed at 127.0.0.1 gets nowhere. Changes need the operator's token. Bodies are bounded.
 """
 
+import asyncio
 import hmac
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -22,11 +23,8 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _LARGEST_BODY_BYTES = 16 * 1024
+_BODY_TIMEOUT_S = 10.0
 _READING = frozenset({"GET", "HEAD"})
-
-
-class _TooLargeError(Exception):
-    """The body went beyond the limit."""
 
 
 class Guard:
@@ -48,19 +46,11 @@ class Guard:
         if refusal is not None:
             await _answer(send, *refusal)
             return
-        started = False
-
-        async def watched_send(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
-        try:
-            await self._app(scope, _bounded(receive), watched_send)
-        except _TooLargeError:
-            if started:
-                raise
-            await _answer(send, 413, "the body is too large")
+        body = await _read_body(receive)
+        if body is None:
+            await _answer(send, 413, "the body is too large or takes too long")
+            return
+        await self._app(scope, _replay(body, receive), send)
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         headers = scope["headers"]
@@ -92,18 +82,36 @@ def _is_loopback_host(value: bytes) -> bool:
         return False
 
 
-def _bounded(receive: Receive) -> Receive:
-    taken = 0
+async def _read_body(receive: Receive) -> bytes | None:
+    """The whole body; None when it is too large, too slow, or its sender is gone."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(_BODY_TIMEOUT_S):
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":
+                    return None
+                body += message.get("body", b"")
+                if len(body) > _LARGEST_BODY_BYTES:
+                    return None
+                if not message.get("more_body", False):
+                    return bytes(body)
+    except TimeoutError:
+        return None
 
-    async def counted() -> Message:
-        nonlocal taken
-        message = await receive()
-        taken += len(message.get("body", b""))
-        if taken > _LARGEST_BODY_BYTES:
-            raise _TooLargeError
-        return message
 
-    return counted
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """A ``receive`` that gives the body that was read already, then what comes after it."""
+    given = False
+
+    async def replay() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
 
 
 async def _answer(send: Send, status: int, error: str) -> None:

@@ -1,0 +1,214 @@
+"""Log lines: both forms, levels, libraries' lines, secrets, hostile text."""
+
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from baton.config.model import LogFormat, LogSettings
+from baton.ops.logs import configure_logging
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def _restore_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    names = ("", "baton", "uvicorn", "uvicorn.error", "uvicorn.access", "aiohttp.access")
+    before = {
+        name: (logging.getLogger(name).handlers[:], logging.getLogger(name).level, logging.getLogger(name).propagate)
+        for name in names
+    }
+    raising = logging.raiseExceptions
+    yield
+    for name, (handlers, level, propagate) in before.items():
+        logger = root if name == "" else logging.getLogger(name)
+        logger.handlers[:] = handlers
+        logger.setLevel(level)
+        logger.propagate = propagate
+    logging.captureWarnings(capture=False)
+    logging.raiseExceptions = raising
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+
+
+def configured(*, level: str = "info", out: io.StringIO | None = None, form: LogFormat = LogFormat.JSON) -> io.StringIO:
+    stream = io.StringIO() if out is None else out
+    configure_logging(LogSettings(format=form, level=level), stream=stream)
+    return stream
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_json_lines_carry_event_level_room_time_and_fields() -> None:
+    out = configured()
+    structlog.get_logger("baton.jobs").info("segment_done", seq=3, took_s=0.5, names=("a", "b"))
+    (line,) = lines(out)
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {
+        "event": "segment_done",
+        "level": "info",
+        "logger": "baton.jobs",
+        "seq": 3,
+        "took_s": 0.5,
+        "names": ["a", "b"],
+    }
+
+
+def test_context_of_a_request_is_on_each_of_its_lines() -> None:
+    out = configured()
+    with structlog.contextvars.bound_contextvars(session="abc"):
+        structlog.get_logger("baton.jobs").info("one")
+    structlog.get_logger("baton.jobs").info("two")
+    assert [line.get("session") for line in lines(out)] == ["abc", None]
+
+
+@pytest.mark.parametrize(
+    ("level", "seen"),
+    [
+        ("error", ["e", "c"]),
+        ("warning", ["w", "e", "c"]),
+        ("info", ["i", "w", "e", "c"]),
+        ("debug", ["d", "i", "w", "e", "c"]),
+    ],
+)
+def test_levels(level: str, seen: list[str]) -> None:
+    out = configured(level=level)
+    log = structlog.get_logger("baton.x")
+    log.debug("d")
+    log.info("i")
+    log.warning("w")
+    log.error("e")
+    log.critical("c")
+    assert [line["event"] for line in lines(out)] == seen
+
+
+def test_libraries_are_heard_from_warning_on() -> None:
+    out = configured()
+    logging.getLogger("uvicorn.error").info("Started server process")
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request %s", "x\ny")
+    logging.getLogger("asyncio").error("Task exception was never retrieved")
+    assert [(line["logger"], line["event"]) for line in lines(out)] == [
+        ("uvicorn.error", r"Invalid HTTP request x\ny"),
+        ("asyncio", "Task exception was never retrieved"),
+    ]
+
+
+def test_debug_does_not_open_the_libraries_debug_lines() -> None:
+    out = configured(level="debug")
+    logging.getLogger("hpack").debug("decoded :path /segment")
+    assert out.getvalue() == ""
+
+
+def test_python_warnings_become_lines() -> None:
+    out = configured()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logging.captureWarnings(capture=True)
+        warnings.warn("old thing", DeprecationWarning, stacklevel=1)
+    (line,) = lines(out)
+    assert line["logger"] == "py.warnings"
+    assert "old thing" in line["event"]
+
+
+def test_secrets_are_hidden_wherever_they_stand() -> None:
+    out = configured()
+    structlog.get_logger("baton.x").info(
+        "asked",
+        password="hunter2",
+        auth_token=b"hunter2",
+        headers={"Authorization": "Bearer hunter2", "host": "a"},
+        nested=[{"api_key": "hunter2"}],
+        url="https://u:hunter2@a/b?X-Amz-Signature=hunter2&x=1",
+        reason=ValueError("cannot reach https://u:hunter2@a"),
+        signature="",
+        verify_signatures=True,
+        keys=("hunter2",),
+    )
+    assert "hunter2" not in out.getvalue()
+    (line,) = lines(out)
+    assert line["password"] == line["auth_token"] == "***"
+    assert line["headers"] == {"Authorization": "***", "host": "a"}
+    assert line["url"] == "https://***@a/b?X-Amz-Signature=***&x=1"
+    assert line["signature"] == ""
+    assert line["verify_signatures"] is True
+
+
+def test_a_traceback_is_in_the_line_and_without_secrets() -> None:
+    out = configured()
+
+    def fail() -> None:
+        message = "no route to https://u:hunter2@a\x1b[2J"
+        raise OSError(message)
+
+    try:
+        fail()
+    except OSError:
+        structlog.get_logger("baton.x").exception("fetch_failed")
+    try:
+        fail()
+    except OSError:
+        logging.getLogger("asyncio").exception("lost")
+    assert "hunter2" not in out.getvalue()
+    for line in lines(out):
+        assert "Traceback" in line["exception"]
+        assert "https://***@a\\x1b[2J" in line["exception"]
+
+
+@pytest.mark.parametrize("form", [LogFormat.JSON, LogFormat.CONSOLE])
+def test_hostile_text_cannot_forge_lines_or_drive_the_terminal(form: LogFormat) -> None:
+    out = configured(form=form)
+    evil = "x\n2030-01-01 [info] node_drained\x1b[2J\x9b31m\u202e\udcff\r"
+    structlog.get_logger("baton.x").info("named", manifest_id=evil, **{f"k{evil}": 1})
+    logging.getLogger("uvicorn.error").warning(evil)
+    text = out.getvalue()
+    assert len(text.splitlines()) == 2
+    assert not any(c in text for c in "\x1b\x9b\u202e\udcff\r")
+
+
+def test_values_are_bounded() -> None:
+    out = configured()
+    structlog.get_logger("baton.x").info(
+        "big", text="x" * 100_000, many=list(range(1000)), blob=bytes(1000), wei=1 << 200, deep=[[[[[["x"]]]]]]
+    )
+    (line,) = lines(out)
+    assert len(out.getvalue()) < 6000
+    assert line["blob"] == "00" * 32 + "..."
+    assert line["wei"] == str(1 << 200)
+    assert len(line["many"]) == 50
+
+
+def test_a_terminal_gets_colours_and_a_pipe_gets_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    terminal = Terminal()
+    configured(out=terminal, form=LogFormat.AUTO)
+    structlog.get_logger("baton.x").info("hello", n=1)
+    assert "\x1b[" in terminal.getvalue()
+    pipe = configured(form=LogFormat.AUTO)
+    structlog.get_logger("baton.x").info("hello", n=1)
+    assert lines(pipe)[0]["event"] == "hello"
+    monkeypatch.setenv("NO_COLOR", "1")
+    plain = Terminal()
+    configured(out=plain, form=LogFormat.AUTO)
+    structlog.get_logger("baton.x").info("hello", n=1)
+    assert "\x1b[" not in plain.getvalue()
+    assert "hello" in plain.getvalue()
+    assert "n=1" in plain.getvalue()
+
+
+def test_a_closed_stream_does_not_raise() -> None:
+    out = configured()
+    log = structlog.get_logger("baton.x")
+    log.info("before")
+    out.close()
+    log.info("after")
