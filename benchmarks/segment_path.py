@@ -4,8 +4,9 @@ Both sides get the same segments of the clip and make the same ladder with the s
 process per segment, reading from a pipe and writing files, which is the fastest plain way. Baton is a real node with a
 real gateway in front: upload over TLS, transcode in an engine child, answer; the renditions are not downloaded.
 
-The two sides take turns, round by round, so that whatever else the machine does meets both; each round gives a ratio
-and the median counts. Run: ``scripts/bench``. ``--json`` prints one document for machines.
+Engine children step back from other programs (``nice``), so bare FFmpeg does the same: otherwise a busy machine would
+compare priorities. The two sides take turns, round by round, so that whatever else the machine does meets both; each
+round gives a ratio and the median counts. Run: ``scripts/bench``. ``--json`` prints one document for machines.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from pathlib import Path
 
 from baton.kernel.ids import ManifestId
 from baton.kernel.profiles import PRESETS, VideoProfile
+from baton.media.process import ChildCommand
 from baton.selftest import segmenter
 from baton.selftest.demo import CLIP
 from baton.selftest.gateway import Gateway, SegmentJob
@@ -50,7 +52,8 @@ class Outcome:
 
 def bare_command(ffmpeg: str, folder: Path, name: str) -> list[str]:
     """FFmpeg making the ladder from stdin as the node's encoders do it (rate control, B-frames, first frame IDR)."""
-    command = [ffmpeg, "-hide_banner", "-loglevel", "error", "-y", "-copyts", "-f", "mpegts", "-i", "pipe:0"]
+    command = ["nice", "-n", str(ChildCommand().niceness)]
+    command += [ffmpeg, "-hide_banner", "-loglevel", "error", "-y", "-copyts", "-f", "mpegts", "-i", "pipe:0"]
     for index, profile in enumerate(PROFILES):
         rate = str(profile.bitrate_bps)
         command += [
