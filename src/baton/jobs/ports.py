@@ -204,7 +204,7 @@ class WebhookRefusedError(Exception):
     """The webhook said no, or said nothing we could use."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class ServedObject:
     """One stored object as it is served: its bytes and their content type."""
 

@@ -14,6 +14,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -38,8 +39,10 @@ _MIN_FREE_BYTES = 256 << 20
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Stored:
+    """What the index knows of one saved object; every save makes another one."""
+
     content_type: str
     size_bytes: int
 
@@ -65,6 +68,8 @@ class DirectoryMediaStore:
         self._metrics = metrics
         self._min_free_bytes = min_free_bytes
         self._stored: dict[Key, _Stored] = {}
+        # Many readers of one object, however slow, hold its bytes in memory once.
+        self._being_served: WeakValueDictionary[_Stored, ServedObject] = WeakValueDictionary()
         self._folder: ObjectFolder | None = None
         self._writer = ThreadPoolExecutor(1, "baton-media-write")
         self._readers = ThreadPoolExecutor(_READ_THREADS, "baton-media-read")
@@ -84,10 +89,10 @@ class DirectoryMediaStore:
     async def close(self) -> None:
         """Finish what is being written and give the directory free. Files stay until the next start."""
         folder, self._folder = self._folder, None
+        await self._in(self._writer, self._readers.shutdown)
         if folder is not None:
             await self._in(self._writer, folder.close)
         self._writer.shutdown(wait=False)
-        self._readers.shutdown(wait=False)
 
     @property
     def kept(self) -> tuple[int, int]:
@@ -134,11 +139,14 @@ class DirectoryMediaStore:
         stored, folder = self._stored.get(key), self._folder
         if stored is None or folder is None:
             return None
-        data = await self._in(self._readers, lambda: folder.read(key, size_bytes=stored.size_bytes))
-        if data is None:
-            return None
+        served = self._being_served.get(stored)
+        if served is None:
+            data = await self._in(self._readers, lambda: folder.read(key, size_bytes=stored.size_bytes))
+            if data is None:
+                return None
+            served = self._being_served.setdefault(stored, ServedObject(data=data, content_type=stored.content_type))
         self._shelf.fetched(key, now=self._clock.monotonic())
-        return ServedObject(data=data, content_type=stored.content_type)
+        return served
 
     async def end_session(self, session_id: SessionId) -> None:
         """The session's objects go after their grace period. Unknown sessions are fine."""

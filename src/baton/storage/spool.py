@@ -171,7 +171,10 @@ class FileSpool:
         )
         self._live.add(draft)
         try:
-            content_hash = await self._take(body, draft, limit_bytes)
+            try:
+                content_hash = await self._take(body, draft, limit_bytes)
+            finally:
+                await _close(body)
         except OSError as error:
             await self.discard(draft)
             self._note(failing=True, reason=error.strerror)
@@ -182,9 +185,6 @@ class FileSpool:
             raise
         finally:
             self._uploads -= 1
-            close = getattr(body, "aclose", None)
-            if close is not None:
-                await close()
         self._note(failing=False)
         return SpooledFile(spool=self, draft=draft, content_hash=content_hash)
 
@@ -249,6 +249,13 @@ class FileSpool:
                 log.error("spool cannot be written", folder=str(self._folder), reason=reason)
             else:
                 log.info("spool can be written again", folder=str(self._folder))
+
+
+async def _close(body: AsyncIterator[bytes]) -> None:
+    """Let a generator end now instead of when it is collected, so that a download gives its connection back."""
+    close = getattr(body, "aclose", None)
+    if close is not None:
+        await close()
 
 
 def _read_outcome(future: "asyncio.Future[None]") -> None:

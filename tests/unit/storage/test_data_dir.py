@@ -60,7 +60,14 @@ def test_released_is_free_for_the_next(tmp_path: Path) -> None:
 
 def test_children_do_not_inherit_the_lock(tmp_path: Path) -> None:
     data = DataDir.acquire(tmp_path)
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False) as child:
+    with subprocess.Popen(
+        [sys.executable, "-c", "print('up', flush=True); input()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        close_fds=False,
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"up\n"
         data.release()
         DataDir.acquire(tmp_path).release()
         child.communicate(b"\n")

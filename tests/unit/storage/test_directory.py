@@ -301,3 +301,20 @@ def test_the_lock_ends_with_its_process(tmp_path: Path) -> None:
             await save(store)
 
     run(story())
+
+
+def test_readers_of_one_object_share_its_bytes_and_never_get_an_older_one(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with opened(tmp_path) as store:
+            await save(store, data=b"x" * 100)
+            first, second = await asyncio.gather(
+                *(store.read(session_id=SESSION, name="P720/1.ts") for _ in range(2)),
+            )
+            assert first is not None
+            assert first is second
+            await save(store, data=b"y" * 100)
+            third = await store.read(session_id=SESSION, name="P720/1.ts")
+            assert third is not None
+            assert (first.data, third.data) == (b"x" * 100, b"y" * 100)
+
+    run(story())
