@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 
 from baton.media.frames import FrameError, FrameReader
-from baton.media.messages import ANSWER_LIMITS, Answer, decode_answer
+from baton.media.messages import ANSWER_LIMITS, Accepted, Answer, decode_answer
 
 __all__ = ["Link"]
 
@@ -22,6 +22,8 @@ class Link(asyncio.Protocol):
         self._misbehaved = misbehaved
         self._closed = closed
         self._reader = FrameReader(limits=ANSWER_LIMITS)
+        self.accepted = False
+        """Whether the child has taken the job it was given last; known at once, not when the answer is read."""
         self._expected = 0
         self._arrived: deque[Answer] = deque()
         self._waiter: asyncio.Future[None] | None = None
@@ -30,6 +32,7 @@ class Link(asyncio.Protocol):
     def expect(self, answers: int) -> None:
         """Let the child speak ``answers`` times."""
         self._expected = answers
+        self.accepted = False
 
     async def next(self) -> Answer:
         """The next answer; one task at a time. Raises what ``fail`` was given."""
@@ -77,6 +80,7 @@ class Link(asyncio.Protocol):
         if self._expected == 0:
             self._refuse()
         self._expected -= 1
+        self.accepted = self.accepted or isinstance(answer, Accepted)
         self._arrived.append(answer)
 
     def _refuse(self) -> None:

@@ -141,7 +141,6 @@ class EngineChild:
         self._words = b""
         self._transport: asyncio.Transport | None = None
         self._looks_stopped = 0
-        self._at_work = False
 
     async def come_up(self, socket_end: socket.socket, *, timeout_s: float) -> None:
         """Take our end of its socket and wait until its engine is loaded.
@@ -207,7 +206,6 @@ class EngineChild:
             accept_at = asyncio.get_running_loop().time() + accept_timeout_s
             async with asyncio.timeout_at(min(accept_at, deadline_at)):
                 await self._ask(job)
-            self._at_work = True
             cause = DeathCause.DEADLINE
             async with asyncio.timeout_at(deadline_at):
                 answer = await self._next(wanted, Failed)
@@ -218,7 +216,6 @@ class EngineChild:
             raise
         if isinstance(answer, Failed) and answer.text == Text.UNRECOVERABLE:
             raise self.kill(DeathCause.UNRECOVERABLE, answer.detail)
-        self._at_work = False
         self.jobs_done += 1
         if self.lost is None:
             self._move(ChildState.IDLE)
@@ -241,7 +238,7 @@ class EngineChild:
         if self.lost is not None:
             return self.lost
         self.lost = ChildLostError(cause, detail)
-        self.lost.at_work = self._at_work
+        self.lost.at_work = self.state is ChildState.BUSY and self._link.accepted
         self._move(ChildState.DEAD)
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
