@@ -6,12 +6,17 @@ real gateway in front: upload over TLS, transcode in an engine child, answer; th
 
 Engine children step back from other programs (``nice``), so bare FFmpeg does the same: otherwise a busy machine would
 compare priorities. The two sides take turns, round by round, so that whatever else the machine does meets both; each
-round gives a ratio and the median counts. Run: ``scripts/bench``. ``--json`` prints one document for machines.
+round gives a ratio and the median counts. CPU time of each side (Baton: the node and its children, TLS and hashing
+included) is the second figure: it hardly depends on what else runs.
+
+Run: ``scripts/bench``. ``--json`` prints one document for machines.
 """
 
 import argparse
 import asyncio
 import json
+import os
+import resource
 import statistics
 import sys
 import tempfile
@@ -38,16 +43,23 @@ GOAL = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One number of streams: source frames per second of both sides, a value per round."""
+    """One number of streams, a value per round: source frames per second and CPU seconds of both sides."""
 
     streams: int
     bare_fps: tuple[float, ...]
     baton_fps: tuple[float, ...]
+    bare_cpu_s: tuple[float, ...]
+    baton_cpu_s: tuple[float, ...]
 
     @property
     def ratio(self) -> float:
         """Baton over bare FFmpeg: the median of the rounds."""
         return statistics.median(ours / bare for ours, bare in zip(self.baton_fps, self.bare_fps, strict=True))
+
+    @property
+    def cpu_ratio(self) -> float:
+        """CPU time of bare FFmpeg over Baton's for the same work: the median of the rounds."""
+        return statistics.median(bare / ours for ours, bare in zip(self.baton_cpu_s, self.bare_cpu_s, strict=True))
 
 
 def bare_command(ffmpeg: str, folder: Path, name: str) -> list[str]:
@@ -103,6 +115,25 @@ async def baton_stream(node: NodeProcess, source: segmenter.Source, segments: li
         await gateway.end_session(terms.auth_token)
 
 
+def own_children_cpu_s() -> float:
+    """CPU seconds of the programs we started that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def session_cpu_s(leader: int) -> float:
+    """CPU seconds of all living processes of the node's session."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it ended meanwhile
+        if int(fields[3]) == leader:
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 async def timed(streams: int, one: Callable[[int], Awaitable[None]]) -> float:
     """Seconds that so many streams at once take."""
     started = time.perf_counter()
@@ -121,21 +152,22 @@ async def measure(streams: int, *, rounds: int, seconds: float, ffmpeg: str, fol
     source = await segmenter.cut(CLIP, folder, limit_s=seconds)
     segments = [segment.path.read_bytes() for segment in source.segments]
     frames = streams * sum(segment.duration_ms for segment in source.segments) * source.fps / 1000
-    bare, ours = [], []
+    rows: list[tuple[float, float, float, float]] = []
     options = ("--encoder-preset", PRESET, "--engine-children", str(streams), "--max-sessions", str(streams * 4))
     async with running_node(folder, *options) as node:
         for number in range(rounds + 1):
+            before = own_children_cpu_s()
             bare_s = await timed(streams, lambda index: bare_stream(ffmpeg, segments, folder, f"bare{index}"))
-            name = f"round{number}"
+            bare_cpu_s = own_children_cpu_s() - before
+            before = session_cpu_s(node.pid)
             ours_s = await timed(
                 streams,
-                lambda index, name=name: baton_stream(node, source, segments, f"{name}-{index}"),  # type: ignore[misc] # bound now
+                lambda index, number=number: baton_stream(node, source, segments, f"round{number}-{index}"),  # type: ignore[misc] # bound now
             )
-            if number:
-                bare.append(frames / bare_s)
-                ours.append(frames / ours_s)
+            rows.append((frames / bare_s, frames / ours_s, bare_cpu_s, session_cpu_s(node.pid) - before))
         await node.stop()
-    return Outcome(streams=streams, bare_fps=tuple(bare), baton_fps=tuple(ours))
+    bare, ours, bare_cpu, ours_cpu = (tuple(column) for column in zip(*rows[1:], strict=True))
+    return Outcome(streams=streams, bare_fps=bare, baton_fps=ours, bare_cpu_s=bare_cpu, baton_cpu_s=ours_cpu)
 
 
 def describe(profiles: tuple[VideoProfile, ...]) -> str:
@@ -166,10 +198,15 @@ def main() -> int:
             bare, ours = statistics.median(outcome.bare_fps), statistics.median(outcome.baton_fps)
             verdict = "goal met" if outcome.ratio >= GOAL else f"below the goal of {GOAL}"
             print(
-                f"{streams} streams: bare {bare:.0f} fps, baton {ours:.0f} fps, ratio {outcome.ratio:.2f} ({verdict})"
+                f"{streams} streams: bare {bare:.0f} fps, baton {ours:.0f} fps, ratio {outcome.ratio:.2f} ({verdict}); "
+                f"CPU time, bare over baton: {outcome.cpu_ratio:.2f}"
             )
     if options.json:
-        print(json.dumps([{**asdict(outcome), "ratio": outcome.ratio} for outcome in outcomes]))
+        print(
+            json.dumps(
+                [{**asdict(outcome), "ratio": outcome.ratio, "cpu_ratio": outcome.cpu_ratio} for outcome in outcomes]
+            )
+        )
     else:
         print(
             f"ladder {describe(PROFILES)}, x264 {PRESET}, source frames per second, median of {options.rounds} rounds"
