@@ -1,0 +1,70 @@
+"""``baton probe`` against a real node: it passes over TLS, in cleartext and with a key, and fails what is not there."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.commands import baton
+from tests.node import Node, free_port, running_node
+from tests.unit.selftest.conftest import make_clip
+
+pytestmark = [pytest.mark.node, pytest.mark.media, pytest.mark.timeout(150)]
+
+
+def verdicts(report: dict[str, list[dict[str, str]]]) -> dict[str, str]:
+    return {check["name"]: check["verdict"] for check in report["checks"]}
+
+
+def probe(tmp_path: Path, node: Node, *arguments: str) -> tuple[int, dict[str, list[dict[str, str]]]]:
+    done = baton(tmp_path, "probe", node.url, "--json", *arguments)
+    assert done.stderr == ""
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_node_of_ours_passes_with_and_without_a_file(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", seconds=5)
+    key = tmp_path / "key"
+    key.write_text("46" * 32)
+    with running_node(tmp_path / "data") as node:
+        code, report = probe(tmp_path, node)
+        assert (code, "fail" in verdicts(report).values()) == (0, False), report
+        assert {"connection", "TLS", "ALPN", "certificate", "discovery latency", "ping"} <= verdicts(report).keys()
+        assert report["renditions"] == []
+
+        code, report = probe(tmp_path, node, "--file", str(clip), "--key-file", str(key))
+        assert (code, "fail" in verdicts(report).values()) == (0, False), report
+        assert {row["protocol"] for row in report["renditions"]} == {"HTTP/2", "HTTP/1.1"}
+        assert len(report["renditions"]) == 6
+        assert verdicts(report)["continuity of P240p30fps16x9"] == "pass"
+
+        done = baton(tmp_path, "probe", node.url.removeprefix("https://"))
+        assert done.returncode == 0, done.stdout
+        assert f"{node.url}: every check passed" in done.stdout
+
+
+def test_cleartext_node_passes(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", seconds=2)
+    with running_node(tmp_path / "data", tls=False) as node:
+        code, report = probe(tmp_path, node, "--file", str(clip))
+    assert (code, "fail" in verdicts(report).values()) == (0, False), report
+    assert verdicts(report)["TLS"] == "info"
+    assert {row["protocol"] for row in report["renditions"]} == {"HTTP/1.1"}
+
+
+def test_draining_node_is_told_apart_from_a_good_one(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", seconds=2)
+    with running_node(tmp_path / "data") as node:
+        address = node.management_url.removeprefix("http://")
+        drained = baton(tmp_path, "drain", "--cli-addr", address, "--data-dir", str(node.data_dir))
+        assert drained.returncode == 0, drained.stderr
+        code, report = probe(tmp_path, node, "--file", str(clip))
+    reasons = {check["name"]: check["reason"] for check in report["checks"] if check["verdict"] == "fail"}
+    assert code == 1
+    assert "OrchestratorCapped" in reasons["discovery"]
+
+
+def test_nobody_there_fails(tmp_path: Path) -> None:
+    done = baton(tmp_path, "probe", f"https://127.0.0.1:{free_port()}")
+    assert done.returncode == 1
+    assert "no connection" in done.stdout
