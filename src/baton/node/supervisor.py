@@ -161,7 +161,7 @@ class Node:
                 self._death = service.name
                 self._ending.set()
                 return
-            log.error("service_restarts", service=service.name, cause=cause, pause_s=pause_s)
+            log.warning("service_restarts", service=service.name, cause=cause, pause_s=pause_s)
             self._metrics.add("service_restarts_total", service=service.name)
             await self._sleep(pause_s)
 

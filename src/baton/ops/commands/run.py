@@ -52,7 +52,7 @@ def _run(loaded: Loaded) -> int:
     for warning in loaded.warnings:
         log.warning("settings_warning", about=warning)
     try:
-        return app.run(loaded)
+        return int(app.run(loaded))
     except ConfigError as error:
         print_problems(error)
         return ExitCode.CONFIG
