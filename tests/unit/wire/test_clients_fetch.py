@@ -415,6 +415,25 @@ def test_a_redirect_into_our_network_is_refused(monkeypatch: pytest.MonkeyPatch)
     assert reached == ["/outside"]
 
 
+def test_this_machine_is_refused_under_its_public_address_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loopback stands in for a public address of this machine: the table is told to let it pass."""
+    from baton.wire.clients import fetch as module
+
+    monkeypatch.setattr(module, "refused_because", lambda _address: None)
+    reached: list[str] = []
+
+    async def inside(request: web.Request) -> web.Response:
+        reached.append(request.path)
+        return web.Response(body=b"secret")
+
+    async def story() -> None:
+        async with serving(inside) as port, fetching(allow_private=False) as fetcher:
+            assert "refused address: this machine" in await refusal(fetcher, f"http://127.0.0.1:{port}/1.ts")
+
+    run(story())
+    assert reached == []
+
+
 def test_a_name_nobody_can_resolve_or_spell_is_an_error_like_others() -> None:
     async def story() -> None:
         def unknown(host: str, _port: int) -> tuple[str, ...]:

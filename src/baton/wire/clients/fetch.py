@@ -36,6 +36,7 @@ Lookup = Callable[[str, int], Sequence[str]]
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 3
 _OK = 200
+_ANY_PORT = 9
 _CONNECTIONS = 64
 _LOOKUP_THREADS = 4
 _BUFFER_BYTES = 1 << 18
@@ -133,7 +134,7 @@ class HttpSegmentFetcher:
         """The one gate: whatever led here, this address is what the socket will connect to."""
         family, kind, protocol, _, address = target
         if not self._allow_private:
-            why = refused_because(str(address[0]))
+            why = refused_because(str(address[0])) or _ours(family, str(address[0]))
             if why is not None:
                 raise PermissionError(errno.EACCES, f"refused address: {why}")
         return socket.socket(family, kind, protocol)
@@ -204,6 +205,19 @@ def _followed(url: URL, location: str) -> URL:
         message = "redirect to something that is no URL"
         raise FetchError(message) from error
     return parse_url(str(target))
+
+
+def _ours(family: int, address: str) -> str | None:
+    """Whether ``address`` is one of this machine's own, however public: what listens there may trust what is local.
+
+    The kernel answers: towards an own address it would use that very address. Nothing is sent.
+    """
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((address, _ANY_PORT))
+        except OSError:
+            return None  # no way there; connecting will say so
+        return "this machine" if probe.getsockname()[0] == address else None
 
 
 def _check_answer(response: aiohttp.ClientResponse, limit_bytes: int) -> None:
