@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from baton.app.use_cases import Adapters, port_application
+from baton.app.use_cases import Adapters, Served, port_application
 from baton.app.view import NodeView, Tally
 from baton.chain.signer import KeystoreSigner, NoSigner
 from baton.config.load import Loaded
@@ -127,6 +127,7 @@ class Assembly:
             metrics=self._metrics,
         )
         self._certificate = self._certificate_source(settings.port, data_dir)
+        self._served = self._use_cases()
         self._listener = self._service_port()
         self._management = self._management_port(data_dir)
 
@@ -174,8 +175,8 @@ class Assembly:
             data_dir.path, host=urlsplit(port.service_uri).hostname or "", clock=self._clock
         )
 
-    def _service_port(self) -> Listener:
-        application = port_application(
+    def _use_cases(self) -> Served:
+        return port_application(
             Adapters(
                 settings=self._settings,
                 clock=self._clock,
@@ -193,10 +194,12 @@ class Assembly:
                 capabilities=lambda: self._offer.capabilities,
             )
         )
+
+    def _service_port(self) -> Listener:
         port = self._settings.port
         limits = port.limits
         return Listener(
-            app=application,
+            app=self._served.application,
             host=port.bind.host,
             port=port.bind.port,
             tls=self._certificate.context if self._certificate is not None else None,
@@ -282,7 +285,7 @@ class Assembly:
             drain=self._drain,
             health=self._health,
             clock=self._clock,
-            busy=lambda: self._streams.busy,
+            busy=self._served.in_hand,
             drain_timeout_s=self._settings.lifecycle.drain_timeout_s,
             metrics=self._metrics,
         )

@@ -28,7 +28,7 @@ from baton.wire.rpc import OrchestratorService
 from baton.wire.segment_http import SegmentRoute
 from baton.wire.stream_http import STREAM_PREFIX, StreamRoute
 
-__all__ = ["Adapters", "port_application"]
+__all__ = ["Adapters", "Served", "port_application"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,16 @@ class Adapters:
     capabilities: Callable[[], Capabilities]
 
 
-def port_application(parts: Adapters) -> App:
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What stands behind the service port, and how much of it is at work."""
+
+    application: App
+    in_hand: Callable[[], int]
+    """Segments between their headers and their answer."""
+
+
+def port_application(parts: Adapters) -> Served:
     """The application behind the service port of an off-chain node."""
     payments = OffchainPayments()
     senders: SenderCheck = SignatureCheck() if parts.settings.access.verify_signatures else TrustingCheck()
@@ -95,11 +104,12 @@ def port_application(parts: Adapters) -> App:
     )
     intake = Intake(spool=parts.spool, fetcher=parts.fetcher, clock=parts.clock, metrics=parts.metrics)
     desk = SegmentDesk(admission=admission, intake=intake, work=work, clock=parts.clock, metrics=parts.metrics)
-    return Router(
+    router = Router(
         grpc=GrpcRouter(OrchestratorService(discovery=discovery).handlers),
         exact={"/segment": SegmentRoute(desk=desk, clock=parts.clock), "/healthz": healthz},
         prefixes={STREAM_PREFIX: StreamRoute(media=parts.served)},
     )
+    return Served(application=router, in_hand=lambda: desk.in_hand)
 
 
 def _cached_price(webhook: HttpAuthWebhook | None) -> Callable[[Address], Price | None]:

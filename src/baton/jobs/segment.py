@@ -51,6 +51,12 @@ class SegmentDesk:
         self._work = work
         self._clock = clock
         self._metrics = metrics
+        self._in_hand = 0
+
+    @property
+    def in_hand(self) -> int:
+        """Segments between their headers and their answer: what a draining node waits for."""
+        return self._in_hand
 
     async def handle(
         self, request: SegmentRequest, body: AsyncIterator[bytes], *, accepted: Callable[[], Awaitable[None]]
@@ -61,6 +67,7 @@ class SegmentDesk:
             RefusedError: before ``accepted``; the gateway reads status and text instead.
         """
         outcome = Report(outcome="abandoned")
+        self._in_hand += 1
         try:
             async with self._admission.admit(request) as admitted:
                 self._metrics.add("segment_source_emerged_unprocessed_total")
@@ -74,6 +81,8 @@ class SegmentDesk:
         except BaseException:
             self._close(request, outcome)
             raise
+        finally:
+            self._in_hand -= 1
         self._close(request, outcome, admitted=admitted, error=result.error)
         return result
 

@@ -125,7 +125,7 @@ class Node:
             if self._ending.is_set():
                 return None
         self._drain.move(DrainState.SERVING)
-        log.info("node_serving", services=len(self._services))
+        log.info("node serving", services=len(self._services))
         return None
 
     async def _start_one(self, service: Service) -> ExitCode | bool:
@@ -136,14 +136,14 @@ class Node:
         try:
             return await _finish(service.start(), budget_s=service.start_budget_s, unless=self._ending)
         except StartError as problem:
-            log.critical("service_cannot_start", service=service.name, reason=str(problem))
+            log.critical("service cannot start", service=service.name, reason=str(problem))
             return problem.exit_code
         except TimeoutError:
-            log.critical("service_start_timeout", service=service.name, budget_s=service.start_budget_s)
+            log.critical("service start timeout", service=service.name, budget_s=service.start_budget_s)
             return ExitCode.CRASHED
         except Exception:
             # Whatever kept it from starting, the services before it must still be stopped in order.
-            log.critical("service_start_failed", service=service.name, exc_info=True)
+            log.critical("service start failed", service=service.name, exc_info=True)
             return ExitCode.CRASHED
 
     # Run.
@@ -157,11 +157,11 @@ class Node:
                 return
             pause_s = budget.spend() if service.criticality is Criticality.RESTARTABLE else None
             if pause_s is None:
-                log.critical("service_died", service=service.name, cause=cause)
+                log.critical("service died", service=service.name, cause=cause)
                 self._death = service.name
                 self._ending.set()
                 return
-            log.warning("service_restarts", service=service.name, cause=cause, pause_s=pause_s)
+            log.warning("service restarts", service=service.name, cause=cause, pause_s=pause_s)
             self._metrics.add("service_restarts_total", service=service.name)
             await self._sleep(pause_s)
 
@@ -174,7 +174,7 @@ class Node:
         started = self._clock.monotonic()
         if self._drain.may_move(DrainState.DRAINING):
             self._drain.move(DrainState.DRAINING)
-        log.info("node_draining", busy=self._busy(), budget_s=self._drain_timeout_s)
+        log.info("node draining", busy=self._busy(), budget_s=self._drain_timeout_s)
         await self._until_idle(started + self._drain_timeout_s / 2)
         self._drain.move(DrainState.CLOSING)
         await self._until_idle(started + self._drain_timeout_s)
@@ -182,9 +182,9 @@ class Node:
         if self._death:
             return ExitCode.CRASHED
         if left:
-            log.warning("drain_cut", busy=left, asked_twice=self._hurry.is_set())
+            log.warning("drain cut", busy=left, asked_twice=self._hurry.is_set())
             return ExitCode.DRAIN_TIMEOUT
-        log.info("node_drained", took_s=round(self._clock.monotonic() - started, 3))
+        log.info("node drained", took_s=round(self._clock.monotonic() - started, 3))
         return ExitCode.OK
 
     async def _until_idle(self, deadline: float) -> None:
@@ -202,9 +202,9 @@ class Node:
             await self._stop_one(service)
         stuck = tuple(service.name for service, task in self._tasks.items() if not task.done())
         if stuck:
-            log.critical("services_ignore_cancellation", services=stuck)
+            log.critical("services ignore cancellation", services=stuck)
             self._abort(ExitCode.DRAIN_TIMEOUT if code is ExitCode.OK else code)
-        log.info("node_stopped", exit_code=int(code), meaning=code.name)
+        log.info("node stopped", exit_code=int(code), meaning=code.name)
 
     async def _stop_one(self, service: Service) -> None:
         if service.stop is not None:
@@ -213,10 +213,10 @@ class Node:
             try:
                 await _finish(service.stop(), budget_s=budget_s, unless=None if hurried else self._hurry)
             except TimeoutError:
-                log.warning("service_stop_timeout", service=service.name, budget_s=budget_s)
+                log.warning("service stop timeout", service=service.name, budget_s=budget_s)
             except Exception:
                 # The services before it are stopped in any case.
-                log.exception("service_stop_failed", service=service.name)
+                log.exception("service stop failed", service=service.name)
         task = self._tasks[service]
         task.cancel()
         await asyncio.wait({task}, timeout=_CANCEL_BUDGET_S)
@@ -228,7 +228,7 @@ class Node:
         caught = (signal.SIGTERM, signal.SIGINT)
 
         def on_signal(name: str) -> None:
-            log.warning("signal_received", signal=name, again=self._leaving)
+            log.warning("signal received", signal=name, again=self._leaving)
             self.request_stop()
             if self._hurry.is_set():
                 for number in caught:
@@ -253,7 +253,7 @@ async def _run_once(service: Service) -> str:
             raise
         return "it cancelled itself"
     except Exception as problem:
-        log.exception("service_failed", service=service.name)
+        log.exception("service failed", service=service.name)
         return f"{type(problem).__name__}: {problem}"
     return "it returned"
 

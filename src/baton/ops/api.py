@@ -91,18 +91,18 @@ class Routes:
     async def drain(self, request: Request) -> Response:
         """Take no new streams; with ``?exit=true`` also end, as after SIGTERM."""
         if request.query_params.get("exit") != "true":
-            return self._move(DrainState.DRAINING, event="drain_requested")
+            return self._move(DrainState.DRAINING, event="drain requested")
         if self.leaver is None:
             return _Json({"error": "this node cannot be ended from here"}, status_code=409)
         if self._drain.state in {DrainState.CLOSING, DrainState.STOPPED}:
             return _Json({"error": "the node is ending already"}, status_code=409)
-        log.warning("exit_requested")
+        log.warning("exit requested")
         self.leaver.request_stop()
         return _Json({"state": DrainState.DRAINING.value, "ends": True})
 
     async def undrain(self) -> Response:
         """Take new streams again."""
-        return self._move(DrainState.SERVING, event="drain_called_off")
+        return self._move(DrainState.SERVING, event="drain called off")
 
     async def metrics(self) -> Response:
         """Numbers for Prometheus."""
@@ -190,7 +190,7 @@ class ManagementPort:
             message = f"{self._data_dir / TOKEN_FILE}: {problem.strerror}"
             raise StartError(message, exit_code=ExitCode.DATA_DIR) from problem
         self._socket = _listen(self._bind)
-        log.info("management_listening", host=self._bind.host or "all interfaces", port=self.port)
+        log.info("management listening", host=self._bind.host or "all interfaces", port=self.port)
 
     async def _run(self) -> None:
         if self._socket is None:

@@ -50,12 +50,12 @@ def _run(loaded: Loaded) -> int:
     for row in loaded.changed:
         log.info("setting", setting=row.name, value=row.shown, origin=str(row.origin))
     for warning in loaded.warnings:
-        log.warning("settings_warning", about=warning)
+        log.warning("settings warning", about=warning)
     try:
         return int(app.run(loaded))
     except ConfigError as error:
         print_problems(error)
         return ExitCode.CONFIG
     except StartError as error:
-        log.critical("node_cannot_start", reason=str(error), exit_code=int(error.exit_code))
+        log.critical("node cannot start", reason=str(error), exit_code=int(error.exit_code))
         return error.exit_code
