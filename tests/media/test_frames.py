@@ -48,9 +48,16 @@ def test_a_reader_knows_whether_it_stands_between_frames() -> None:
     data = _bytes(Frame(b"{}", (b"abc",)))
     seen = [reader.in_frame]
     for piece in (data[:-1], data[-1:]):
-        reader.feed(piece)
+        list(reader.feed(piece))
         seen.append(reader.in_frame)
     assert seen == [False, True, False]
+
+
+def test_a_frame_counts_although_garbage_follows_it() -> None:
+    arriving = FrameReader(limits=_LIMITS).feed(_bytes(Frame(b"{}", (b"abc",))) + b"garbage" * 10)
+    assert next(arriving) == Frame(b"{}", (b"abc",))
+    with pytest.raises(FrameError):
+        next(arriving)
 
 
 @given(st.binary(min_size=12, max_size=200).filter(lambda data: not data.startswith(b"BTF1")))

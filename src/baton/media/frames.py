@@ -7,7 +7,7 @@ length is checked before a byte behind it is waited for, and nothing is ever unp
 """
 
 import struct
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 __all__ = ["MAX_HEADER_BYTES", "Frame", "FrameError", "FrameLimits", "FrameReader", "frame_prefix"]
@@ -72,13 +72,12 @@ class FrameReader:
         """Whether a frame has begun and is not complete."""
         return self._in_frame
 
-    def feed(self, data: bytes) -> tuple[Frame, ...]:
-        """The frames that ``data`` completes.
+    def feed(self, data: bytes) -> Iterator[Frame]:
+        """The frames that ``data`` completes, each before what follows it is looked at. Consume the iterator whole.
 
         Raises:
             FrameError: a rule was broken. The reader is of no use afterwards.
         """
-        frames: list[Frame] = []
         rest = memoryview(data)
         while rest:
             self._in_frame = True
@@ -89,8 +88,7 @@ class FrameReader:
             if self._missing == 0:
                 frame = self._advance()
                 if frame is not None:
-                    frames.append(frame)
-        return tuple(frames)
+                    yield frame
 
     def _advance(self) -> Frame | None:
         """Hand the parser what it waited for, and empty pieces at once; a frame when that completes one."""
