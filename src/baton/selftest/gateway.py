@@ -52,7 +52,7 @@ RPC_TIMEOUT_S = 8.0
 DOWNLOAD_TIMEOUT_S = 4.0
 MAX_RENDITION_BYTES = 128 << 20
 _TEXT_BYTES = 4096
-_SCHEMES = ("https", "http")
+_SCHEMES = ("https://", "http://")
 _STATUS_OK = 200
 
 T = TypeVar("T")
@@ -159,15 +159,15 @@ class Gateway:
         Raises:
             PeerError: unreachable, too slow for a gateway, another status than 200, or an unreadable result.
         """
-        target = _endpoint_of(info.transcoder)
+        target, path = _segment_target(info.transcoder)
         header_timeout_s, total_timeout_s = segment_timeouts_s(job.duration_ms)
         headers = self._segment_headers(job, info)
         timeouts = (header_timeout_s, total_timeout_s)
         connection = None if http1 else await self._segment_connection_to(target)
         if connection is None:
-            response = await self._post_http1(target, headers, job.data, timeouts)
+            response = await self._post_http1(target.uri + path, headers, job.data, timeouts)
         else:
-            response = await _post_http2(connection, headers, job.data, timeouts)
+            response = await _post_http2(connection, path, headers, job.data, timeouts)
         if response.status != _STATUS_OK:
             text = response.body[:_TEXT_BYTES].decode("utf-8", "replace").strip()
             message = f"status {response.status}: {text}"
@@ -221,7 +221,7 @@ class Gateway:
 
     async def _post_http1(
         self,
-        target: Endpoint,
+        url: str,
         headers: tuple[tuple[str, str], ...],
         body: bytes,
         timeouts_s: tuple[float, float],
@@ -233,7 +233,7 @@ class Gateway:
         try:
             async with asyncio.timeout(header_timeout_s) as deadline:
                 async with self._client.post(
-                    f"{target.uri}/segment",
+                    url,
                     data=body,
                     headers=dict(headers),
                     ssl=False,
@@ -253,7 +253,7 @@ class Gateway:
 
     async def download(self, url: str) -> bytes:
         """A rendition, as a gateway fetches it: HTTP/1.1, 200, within 4 s. Raises ``PeerError``."""
-        if urllib.parse.urlsplit(url).scheme not in _SCHEMES:
+        if not url[:8].lower().startswith(_SCHEMES):
             message = "rendition URL is not http or https"
             raise PeerError(message)
         try:
@@ -287,11 +287,15 @@ class Gateway:
 
 
 async def _post_http2(
-    connection: Http2Connection, headers: tuple[tuple[str, str], ...], body: bytes, timeouts_s: tuple[float, float]
+    connection: Http2Connection,
+    path: str,
+    headers: tuple[tuple[str, str], ...],
+    body: bytes,
+    timeouts_s: tuple[float, float],
 ) -> Response:
     return await connection.request(
         method="POST",
-        path="/segment",
+        path=path,
         headers=(*headers, ("content-length", str(len(body)))),
         body=body,
         header_timeout_s=timeouts_s[0],
@@ -310,12 +314,15 @@ async def _read_bounded(response: aiohttp.ClientResponse, limit_bytes: int) -> b
     return bytes(body)
 
 
-def _endpoint_of(transcoder: str) -> Endpoint:
+def _segment_target(transcoder: str) -> tuple[Endpoint, str]:
+    """Where and under which path segments go: ``/segment`` behind whatever path the URI has, as gateways append it."""
     try:
-        return Endpoint.parse(transcoder)
+        parts = urllib.parse.urlsplit(transcoder)
+        endpoint = Endpoint.parse(f"{parts.scheme}://{parts.netloc}")
     except ValueError as error:
         message = f"unusable transcoder URI: {error}"
         raise PeerError(message) from error
+    return endpoint, f"{urllib.parse.quote(parts.path, safe='/%')}/segment"
 
 
 def _decode(decode: Callable[[bytes], T], data: bytes) -> T:

@@ -76,13 +76,17 @@ class NodeProcess:
             message = f"the node ended with exit code {self._process.returncode}\n{self.log_tail()}"
             raise NodeFailedError(message)
 
+    async def ended(self) -> int:
+        """Wait until it is gone; its exit code."""
+        return await self._process.wait()
+
     async def stop(self) -> int:
         """Ask it to drain and end (SIGTERM); its exit code. Raises ``NodeFailedError`` when it stays."""
         self._must_live()
         self._process.send_signal(signal.SIGTERM)
         try:
             async with asyncio.timeout(_STOP_TIMEOUT_S):
-                return await self._process.wait()
+                return await self.ended()
         except TimeoutError as error:
             message = f"the node still ran {_STOP_TIMEOUT_S:g} s after SIGTERM\n{self.log_tail()}"
             raise NodeFailedError(message) from error

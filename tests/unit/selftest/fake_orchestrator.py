@@ -53,6 +53,7 @@ class Behaviour:
     ping: Callable[[bytes], bytes] = lambda reply: reply
     segment_refusal: tuple[int, str] | None = None
     segment_silent: bool = False
+    segment_path: str = "/segment"
     result: Callable[[SegmentResult], SegmentResult] = lambda result: result
     result_bytes: Callable[[bytes], bytes] = lambda message: message
     rendition: Callable[[int, int, Made], Made] = lambda _seq, _index, made: made
@@ -226,7 +227,7 @@ class FakeOrchestrator:
     async def _answer(self, request: Request) -> Answer:
         if request.path.startswith("/net.Orchestrator/"):
             return await self._call(request)
-        if request.path == "/segment":
+        if request.path == self.behaviour.segment_path:
             return self._segment(request)
         if request.path == "/healthz":
             return Answer(200)

@@ -69,6 +69,14 @@ def test_honest_orchestrator_passes_every_check(streamed_clip: Fixture, tmp_path
 
 
 @pytest.mark.media
+def test_segments_go_behind_the_path_of_the_transcoder_uri(streamed_clip: Fixture, tmp_path: Path) -> None:
+    behaviour = Behaviour(info=lambda i: replace(i, transcoder=i.transcoder + "/base"), segment_path="/base/segment")
+    result, fake = run(streamed_clip, behaviour, tmp_path, stream=True)
+    assert failures(result) == {}
+    assert len(fake.seen.segments) == 2
+
+
+@pytest.mark.media
 def test_segments_are_signed_with_the_key_of_the_gateway(streamed_clip: Fixture, tmp_path: Path) -> None:
     from baton.jobs.messages import flatten_segment
     from baton.kernel.crypto import verify_message
