@@ -22,6 +22,8 @@ __all__ = ["LogLine", "Node", "eventually", "free_port", "running_node"]
 
 ROOT = Path(__file__).resolve().parents[1]
 _ERROR_LEVELS = frozenset({"error", "critical", "exception", "fatal"})
+_BAD_DEATHS = frozenset({"crashed", "memory", "garbage"})
+"""Ways an engine child ends that no ordinary test may cause."""
 _READY_DEADLINE_S = 45.0
 _POLL_S = 0.02
 
@@ -62,8 +64,12 @@ class LogLine:
 
     @property
     def is_error(self) -> bool:
-        """An error, or something that is no log line at all, such as a traceback."""
-        return not self.fields or str(self.fields.get("level", "")).lower() in _ERROR_LEVELS
+        """An error, a dead engine child, or something that is no log line at all, such as a traceback."""
+        return (
+            not self.fields
+            or str(self.fields.get("level", "")).lower() in _ERROR_LEVELS
+            or (self.event == "engine child replaced" and self.fields.get("cause") in _BAD_DEATHS)
+        )
 
 
 class Node:

@@ -151,9 +151,8 @@ ABSURD = [
 
 @pytest.mark.parametrize("profile", ABSURD, ids=[p.name for p in ABSURD])
 def test_absurd_numbers_are_answered_and_harm_nobody(
-    node: Node, gateway: PeerGateway, segment: bytes, profile: pb.VideoProfile
+    gateway: PeerGateway, segment: bytes, profile: pb.VideoProfile
 ) -> None:
-    node.announce("engine child")  # a codec may take its child down; that must stay the only harm
     began = time.monotonic()
     answer = gateway.post(gateway.compose(segment, info=gateway.get_orchestrator(), profiles=[profile]))
     assert answer.status == 200
@@ -177,10 +176,7 @@ def test_clip_that_makes_no_sense_is_named_and_keeps_the_node(
     post.data.segment_parameters.CopyFrom(pb.SegParameters(**{"from": clip_from}, to=clip_to))
     answer = gateway.post(post)
     assert answer.status == 200
-    if (clip_from, clip_to) == (2000, 1000):
-        assert answer.error in {"TranscoderInvalidClipConfig", "Invalid argument"}
-    if answer.error:
-        assert answer.error in {"TranscoderInvalidClipConfig", "Invalid argument", "ZeroSegments"}
+    assert answer.error in {"TranscoderInvalidClipConfig", "Invalid argument"}
 
 
 def test_clip_keeps_what_it_names(gateway: PeerGateway, segment: bytes) -> None:

@@ -146,6 +146,12 @@ def test_a_job_too_long_to_send_is_refused() -> None:
         encode(TranscodeRequest(input_path="x" * (1 << 20), profiles=()))
 
 
+@pytest.mark.parametrize("to_ms", [2**63, 2**64 - 1])
+def test_a_number_that_no_child_would_take_is_not_sent(to_ms: int) -> None:
+    with pytest.raises(FrameError):
+        encode(TranscodeRequest(input_path="x", profiles=(), clip=Clip(from_ms=1, to_ms=to_ms)))
+
+
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 def test_headers_that_are_not_ours_are_refused(header: bytes) -> None:
     with pytest.raises(FrameError):

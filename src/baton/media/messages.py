@@ -88,7 +88,8 @@ def encode(value: Job | Answer) -> tuple[bytes, ...]:
     """A value as the buffers of one frame, to be written one after another.
 
     Raises:
-        FrameError: it is too long to be sent; jobs can be, since profile names are a stranger's.
+        FrameError: it is too long to be sent, or holds a number that no child would take; jobs can, since profile
+            names and clip bounds are a stranger's.
     """
     payloads: list[bytes] = []
     plain = {"kind": _NAMES[type(value)], "value": _take_apart(value, payloads)}
@@ -152,6 +153,9 @@ def _take_apart(value: object, payloads: list[bytes]) -> object:
         return None
     if isinstance(value, IntEnum):
         return int(value)
+    if isinstance(value, int) and abs(value) > _MAX_INT:
+        message = f"{value} is beyond what the other side takes"
+        raise FrameError(message)
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, tuple):
