@@ -241,7 +241,7 @@ _ROWS = (
     Flag(
         "media-grace",
         "storage.grace_s",
-        values.duration(0, _DAY_S),
+        values.duration(30, _DAY_S),
         "60s",
         "How long renditions stay after their session ended.",
         _STORE,
@@ -261,7 +261,7 @@ _ROWS = (
         "access.auth_webhook_timeout_s",
         values.duration(0.1, 30),
         "2s",
-        "Longest wait for the webhook; then the gateway is refused.",
+        "Longest wait for the webhook; then only gateways it let in within 30 minutes are answered.",
         _ACCESS,
     ),
     Flag(

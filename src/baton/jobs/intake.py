@@ -4,8 +4,8 @@ Steps 15 to 17 of video.md 4.2. Nothing is held in memory; leaving the context r
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from baton.jobs.admission import AdmittedSegment
 from baton.jobs.ports import FetchError, SegmentFetcher, SegmentSpool, SpooledSegment, SpoolError
@@ -75,15 +75,8 @@ class Intake:
         try:
             async with asyncio.timeout(_FETCH_BUDGET_S):
                 chunks = self._fetcher.fetch(url, limit_bytes=MAX_SEGMENT_BYTES)
-                async with aclosing(_as_generator(chunks)) as closing:
-                    return await self._spool.receive(closing, limit_bytes=MAX_SEGMENT_BYTES)
+                return await self._spool.receive(chunks, limit_bytes=MAX_SEGMENT_BYTES)
         except (FetchError, TimeoutError) as error:
             raise RefusedError(_BAD_REQUEST, Text.BAD_REQUEST, detail=f"fetch: {error}") from error
         except SpoolError as error:
             raise RefusedError(_BAD_REQUEST, Text.BAD_REQUEST, detail=str(error)) from error
-
-
-async def _as_generator(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """The same chunks behind a generator that can be closed early."""
-    async for chunk in chunks:
-        yield chunk

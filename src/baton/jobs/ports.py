@@ -164,7 +164,7 @@ class SegmentSpool(Protocol):
     """Takes segments in without holding them in memory."""
 
     async def receive(self, body: AsyncIterator[bytes], *, limit_bytes: int) -> SpooledSegment:
-        """Write ``body`` to a file of our own naming, hashing as it comes.
+        """Write ``body`` to a file of our own naming, hashing as it comes; closes ``body`` when it stops early.
 
         Raises:
             SpoolError: longer than ``limit_bytes``, or no room on disk. Nothing is left behind.
