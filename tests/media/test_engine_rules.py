@@ -1,0 +1,129 @@
+"""The engine's pure rules: timestamps, clips, key frames, the channel between threads."""
+
+from dataclasses import replace
+from fractions import Fraction
+from threading import Thread
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from baton.media.engine.channel import Channel, ChannelAborted
+from baton.media.engine.clipping import ClipGate
+from baton.media.engine.keyframes import KeyFrames
+from baton.media.engine.timestamps import FrameClock, PacketClock
+from baton.media.job import Clip
+from tests.media.engine_samples import PLAIN
+
+_MAYBE_TICKS = st.none() | st.integers(-(2**33), 2**34)
+
+
+def test_missing_frame_times_are_filled_and_late_ones_moved() -> None:
+    clock = FrameClock(frame_ticks=3000)
+    given_times = [(9000, 1), (None, 12_500), (None, None), (15_500, None), (100, None), (None, 3)]
+    assert [clock.repair(pts=pts, dts=dts) for pts, dts in given_times] == [
+        9000,
+        12_500,
+        15_500,
+        15_501,
+        15_502,
+        15_503,
+    ]
+    assert FrameClock(frame_ticks=0).repair(pts=None, dts=None) == 0
+
+
+@given(st.lists(st.tuples(_MAYBE_TICKS, _MAYBE_TICKS)), st.integers(0, 10_000))
+def test_frame_times_always_rise(times: list[tuple[int | None, int | None]], frame_ticks: int) -> None:
+    clock = FrameClock(frame_ticks=frame_ticks)
+    repaired = [clock.repair(pts=pts, dts=dts) for pts, dts in times]
+    assert repaired == sorted(set(repaired))
+
+
+def test_packet_times_are_repaired_as_the_muxers_want_them() -> None:
+    clock = PacketClock()
+    assert clock.repair(pts=100, dts=90, duration=10) == (100, 90)
+    assert clock.repair(pts=95, dts=110, duration=10) == (95, 95)
+    assert clock.repair(pts=80, dts=120, duration=10) == (96, 96)
+    assert clock.repair(pts=200, dts=50, duration=10) == (200, 97)
+    assert clock.repair(pts=None, dts=None, duration=10) == (107, 107)
+    assert clock.repair(pts=None, dts=130, duration=0) == (130, 130)
+
+
+@given(st.lists(st.tuples(_MAYBE_TICKS, _MAYBE_TICKS, st.integers(0, 90_000))))
+def test_packets_always_fit_a_muxer(times: list[tuple[int | None, int | None, int]]) -> None:
+    clock = PacketClock()
+    last: int | None = None
+    for pts, dts, duration in times:
+        shown, decoded = clock.repair(pts=pts, dts=dts, duration=duration)
+        assert decoded <= shown
+        assert last is None or decoded > last
+        last = decoded
+
+
+@given(st.lists(st.integers(-(2**33), 2**33), unique=True).map(sorted))
+def test_good_packet_times_are_left_alone(times: list[int]) -> None:
+    clock = PacketClock()
+    for time in times:
+        assert clock.repair(pts=time + 6000, dts=time, duration=3000) == (time + 6000, time)
+
+
+def _kept(clip: Clip | None, times_ms: range) -> tuple[list[int], float]:
+    gate = ClipGate(clip)
+    return [time for time in times_ms if gate.passes(Fraction(time, 1000))], float(gate.shift_s)
+
+
+def test_clip_bounds_are_relative_to_the_first_frame_and_both_kept() -> None:
+    times = range(5000, 9000, 500)
+    assert _kept(None, times) == (list(times), 0)
+    assert _kept(Clip(0, 0), times) == (list(times), 0)
+    assert _kept(Clip(1000, 2000), times) == ([6000, 6500, 7000], 6)
+    assert _kept(Clip(0, 1000), times) == ([5000, 5500, 6000], 0)
+    assert _kept(Clip(3000, 0), times) == ([8000, 8500], 8)
+    assert _kept(Clip(60_000, 0), times) == ([], 65)
+
+
+def test_key_frames_by_time_only_where_timestamps_pass_through() -> None:
+    times = [Fraction(number, 10) for number in range(10)]
+
+    def forced(gop_ms: int, fps: int) -> list[int]:
+        keys = KeyFrames(replace(PLAIN, gop_ms=gop_ms, fps=fps))
+        return [index for index, time_s in enumerate(times) if keys.forces(time_s)]
+
+    assert forced(0, 0) == [0]
+    assert forced(300, 0) == [0, 3, 6, 9]
+    assert forced(250, 0) == [0, 3, 6, 9]
+    assert forced(300, 10) == [0], "the encoder counts frames itself"
+    assert forced(-1, 0) == forced(-1, 10) == list(range(10))
+
+
+def test_channel_delivers_in_order_and_holds_the_writer_back() -> None:
+    channel: Channel[int] = Channel(limit=2)
+    taken: list[int] = []
+    reader = Thread(target=lambda: taken.extend(channel))
+    assert channel.put(0)
+    assert channel.put(1)
+    reader.start()
+    assert all(channel.put(number) for number in range(2, 100))
+    channel.end()
+    channel.abort()  # too late to matter
+    reader.join(timeout=10)
+    assert taken == list(range(100))
+
+
+def test_channel_frees_the_writer_when_the_reader_leaves() -> None:
+    channel: Channel[int] = Channel(limit=1)
+    assert channel.put(0)
+    answers: list[bool] = []
+    writer = Thread(target=lambda: answers.append(channel.put(1)))
+    writer.start()
+    channel.hang_up()
+    writer.join(timeout=10)
+    assert answers == [False]
+
+
+def test_channel_tells_the_reader_that_the_work_is_not_wanted() -> None:
+    channel: Channel[int] = Channel(limit=4)
+    assert channel.put(0)
+    channel.abort()
+    with pytest.raises(ChannelAborted):
+        next(iter(channel))
