@@ -5,11 +5,13 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import DataReceived, Event
+from h2.settings import SettingCodes, Settings
 from hyperframe.frame import Frame, GoAwayFrame
 
 from baton.kernel.clock import SystemClock
@@ -258,11 +260,15 @@ class RawHttp2:
         self.reader = reader
         self.writer = writer
         self.h2 = _Listening(H2Configuration(client_side=True, header_encoding=None, validate_outbound_headers=False))
+        # Huffman coding a large header takes h2 a minute.
+        self.h2.encoder.encode = partial(self.h2.encoder.encode, huffman=False)  # type: ignore[method-assign]
         self.events: list[Event] = []
         self.closed = False
+        self.generous = True
+        """Whether what was read is credited to the server at once."""
 
     @classmethod
-    async def connect(cls, port: ServedPort, *, settings: dict[int, int] | None = None) -> "RawHttp2":
+    async def connect(cls, port: ServedPort, *, settings: dict[SettingCodes, int] | None = None) -> "RawHttp2":
         """Connect and exchange settings."""
         context = None
         if port.tls:
@@ -270,7 +276,7 @@ class RawHttp2:
             context.set_alpn_protocols(["h2"])
         reader, writer = await asyncio.open_connection(HOST, port.port, ssl=context)
         client = cls(reader, writer)
-        client.h2.local_settings.update(settings or {})
+        client.h2.local_settings = Settings(client=True, initial_values=settings or {})
         client.h2.initiate_connection()
         await client.flush()
         return client
@@ -293,13 +299,13 @@ class RawHttp2:
         self.writer.write(b"".join(f if isinstance(f, bytes) else f.serialize() for f in frames))
         await self.writer.drain()
 
-    async def pump(self, until: Callable[["RawHttp2"], Any], *, acknowledge: bool = True) -> Any:
+    async def pump(self, until: Callable[["RawHttp2"], Any]) -> Any:
         """Read until ``until`` is true of this client; fails when the server closes first."""
         while not (found := until(self)):
             if self.closed:
                 message = f"closed by the server after {self.events}"
                 raise AssertionError(message)
-            await self._read(acknowledge=acknowledge)
+            await self._read()
         return found
 
     async def ended(self, stream: int) -> None:
@@ -319,9 +325,9 @@ class RawHttp2:
     async def until_closed(self) -> None:
         """Read until the server hangs up."""
         while not self.closed:
-            await self._read(acknowledge=True)
+            await self._read()
 
-    async def _read(self, *, acknowledge: bool) -> None:
+    async def _read(self) -> None:
         try:
             data = await self.reader.read(1 << 16)
         except ConnectionError:
@@ -332,7 +338,7 @@ class RawHttp2:
             return
         for event in self.h2.receive_data(data):
             self.events.append(event)
-            if acknowledge and isinstance(event, DataReceived):
+            if self.generous and isinstance(event, DataReceived):
                 with contextlib.suppress(Exception):
                     self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
         self.writer.write(self.h2.data_to_send())

@@ -164,7 +164,7 @@ class Http1Protocol(HttpToolsProtocol):
         self._header_bytes = 0
         self._body_idle_s = self._limits.body_idle_timeout_s
         extensions: dict[str, dict[object, object]] = {BODY_IDLE_EXTENSION: {"set_s": self._set_body_idle_s}}
-        self.scope["extensions"] = extensions  # type: ignore[typeddict-item]  # ours beside the standard ones
+        self.scope["extensions"] = extensions
 
     def on_url(self, url: bytes) -> None:
         """A piece of the target."""

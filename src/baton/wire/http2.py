@@ -10,14 +10,21 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 import structlog
-from jh2 import events
+from jh2.events import (
+    DataReceived,
+    RemoteSettingsChanged,
+    RequestReceived,
+    StreamEnded,
+    StreamReset,
+    WindowUpdated,
+)
 from jh2.exceptions import H2Error
 
 from baton.wire.http2_engine import ErrorCodes, header_list_bytes, open_engine
-from baton.wire.http2_guard import FloodError, FrameMeter
+from baton.wire.http2_guard import FloodError, FrameMeter, OversizeFrameError
 from baton.wire.http2_scope import MalformedRequestError, request_scope
 from baton.wire.http2_stream import Headers, Http2Stream
-from baton.wire.limits import CONNECTION_BUFFER_BYTES, LINGER_S
+from baton.wire.limits import CONNECTION_BUFFER_BYTES, LINGER_S, MAX_FRAME_BYTES
 from baton.wire.port_state import Doorway
 from baton.wire.replies import Receive, Scope, Send
 
@@ -55,7 +62,9 @@ class Http2Protocol(asyncio.Protocol):
         self._shared = shared
         self._limits = door.port.limits
         self._transport: asyncio.Transport
-        self._meter = FrameMeter(max_block_bytes=2 * self._limits.max_header_bytes, now=self.now())
+        self._meter = FrameMeter(
+            max_block_bytes=2 * self._limits.max_header_bytes, max_frame_bytes=MAX_FRAME_BYTES, now=self.now()
+        )
         self._streams: dict[int, Http2Stream] = {}
         self._buffered = 0
         self._live_header_bytes = 0
@@ -67,12 +76,12 @@ class Http2Protocol(asyncio.Protocol):
         self._cut_at: float | None = None
         self._leaving = False
         self._handlers: dict[type, Callable[[Any], None]] = {
-            events.RequestReceived: self._on_request,
-            events.DataReceived: self._on_data,
-            events.StreamEnded: self._on_end,
-            events.StreamReset: self._on_reset,
-            events.WindowUpdated: self._on_window,
-            events.RemoteSettingsChanged: self._on_settings,
+            RequestReceived: self._on_request,
+            DataReceived: self._on_data,
+            StreamEnded: self._on_end,
+            StreamReset: self._on_reset,
+            WindowUpdated: self._on_window,
+            RemoteSettingsChanged: self._on_settings,
         }
 
     # asyncio.Protocol
@@ -106,6 +115,9 @@ class Http2Protocol(asyncio.Protocol):
             happened = self.engine.receive_data(data)
         except FloodError as flood:
             self._end(ErrorCodes.ENHANCE_YOUR_CALM, reason=f"flood_{flood.reason}")
+            return
+        except OversizeFrameError:
+            self._end(ErrorCodes.FRAME_SIZE_ERROR, reason="protocol")
             return
         except H2Error:
             # The library has framed its GOAWAY already.

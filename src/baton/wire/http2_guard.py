@@ -11,7 +11,7 @@ from enum import IntEnum
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["BUDGETS", "PREFACE", "Budget", "FloodError", "Frame", "FrameMeter"]
+__all__ = ["BUDGETS", "PREFACE", "Budget", "FloodError", "Frame", "FrameMeter", "OversizeFrameError"]
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """The first bytes of every HTTP/2 client."""
@@ -88,6 +88,10 @@ class FloodError(Exception):
         self.reason = reason
 
 
+class OversizeFrameError(Exception):
+    """A frame longer than our SETTINGS allow; the library would collect it whole before it says so."""
+
+
 class _Account:
     """One budget as it is being spent."""
 
@@ -117,14 +121,16 @@ class FrameMeter:
         "_block_since",
         "_header",
         "_max_block_bytes",
+        "_max_frame_bytes",
         "_preface",
         "_remaining",
         "data_stream",
     )
 
-    def __init__(self, *, max_block_bytes: int, now: float) -> None:
+    def __init__(self, *, max_block_bytes: int, max_frame_bytes: int, now: float) -> None:
         """``max_block_bytes`` bounds one packed header block; ``now`` is monotonic seconds."""
         self._max_block_bytes = max_block_bytes
+        self._max_frame_bytes = max_frame_bytes
         self._accounts = {name: _Account(budget, now) for name, budget in BUDGETS.items()}
         self._header = b""
         self._preface = True
@@ -144,6 +150,7 @@ class FrameMeter:
 
         Raises:
             FloodError: the connection must end with ENHANCE_YOUR_CALM, and ``data`` must not be looked at.
+            OversizeFrameError: the same, with FRAME_SIZE_ERROR.
         """
         position, end = 0, len(data)
         while position < end:
@@ -171,6 +178,8 @@ class FrameMeter:
 
     def _judge(self, kind: int, flags: int, stream: int, now: float) -> None:
         length = self._remaining
+        if length > self._max_frame_bytes:
+            raise OversizeFrameError
         if kind == Frame.DATA:
             self.data_stream = stream
             if length < _SMALL_DATA_BYTES and not flags & _END_STREAM:

@@ -248,7 +248,7 @@ class Http2Stream:
         while not self.gone:
             room = self._window()
             if room > 0 and not self._link.write_paused:
-                return min(room, _PIECE_BYTES, self._link.engine.max_outbound_frame_size)
+                return int(min(room, _PIECE_BYTES, self._link.engine.max_outbound_frame_size))
             if self._blocked_since is None:
                 self._blocked_since = self._link.now()
                 self._sent_since_blocked = 0
