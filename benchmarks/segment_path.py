@@ -5,10 +5,9 @@ process per segment, reading from a pipe and writing files, which is the fastest
 real gateway in front: upload over TLS, transcode in an engine child, answer; the renditions are not downloaded.
 
 Engine children step back from other programs (``nice``), so bare FFmpeg does the same: otherwise a busy machine would
-compare priorities. The two sides take turns, round by round, so that whatever else the machine does meets both; each
-round gives a ratio and the median counts. CPU time of each side (Baton: the node and its children, TLS and hashing
-included) is the second figure: it hardly depends on what else runs.
-
+compare priorities. The two sides take turns, and in every other round the other one begins, so that whatever else the
+machine does meets both; each round gives a ratio, the median counts and the spread is told. CPU time of each side
+(Baton: the node and its children, TLS and hashing included) is the second figure: it hardly depends on what else runs.
 Run: ``scripts/bench``. ``--json`` prints one document for machines.
 """
 
@@ -52,9 +51,14 @@ class Outcome:
     baton_cpu_s: tuple[float, ...]
 
     @property
+    def ratios(self) -> tuple[float, ...]:
+        """Baton over bare FFmpeg, round by round."""
+        return tuple(ours / bare for ours, bare in zip(self.baton_fps, self.bare_fps, strict=True))
+
+    @property
     def ratio(self) -> float:
         """Baton over bare FFmpeg: the median of the rounds."""
-        return statistics.median(ours / bare for ours, bare in zip(self.baton_fps, self.bare_fps, strict=True))
+        return statistics.median(self.ratios)
 
     @property
     def cpu_ratio(self) -> float:
@@ -155,24 +159,50 @@ async def measure(streams: int, *, rounds: int, seconds: float, ffmpeg: str, fol
     rows: list[tuple[float, float, float, float]] = []
     options = ("--encoder-preset", PRESET, "--engine-children", str(streams), "--max-sessions", str(streams * 4))
     async with running_node(folder, *options) as node:
-        for number in range(rounds + 1):
+
+        async def bare_side(_: int) -> tuple[float, float]:
             before = own_children_cpu_s()
-            bare_s = await timed(streams, lambda index: bare_stream(ffmpeg, segments, folder, f"bare{index}"))
-            bare_cpu_s = own_children_cpu_s() - before
+            wall_s = await timed(streams, lambda index: bare_stream(ffmpeg, segments, folder, f"bare{index}"))
+            return frames / wall_s, own_children_cpu_s() - before
+
+        async def baton_side(number: int) -> tuple[float, float]:
             before = session_cpu_s(node.pid)
-            ours_s = await timed(
-                streams,
-                lambda index, number=number: baton_stream(node, source, segments, f"round{number}-{index}"),  # type: ignore[misc] # bound now
-            )
-            rows.append((frames / bare_s, frames / ours_s, bare_cpu_s, session_cpu_s(node.pid) - before))
+            wall_s = await timed(streams, lambda index: baton_stream(node, source, segments, f"round{number}-{index}"))
+            return frames / wall_s, session_cpu_s(node.pid) - before
+
+        for number in range(rounds + 1):  # the first round warms both sides up and is not counted
+            if number % 2:
+                bare, ours = await bare_side(number), await baton_side(number)
+            else:
+                ours, bare = await baton_side(number), await bare_side(number)
+            rows.append((bare[0], ours[0], bare[1], ours[1]))
         await node.stop()
-    bare, ours, bare_cpu, ours_cpu = (tuple(column) for column in zip(*rows[1:], strict=True))
-    return Outcome(streams=streams, bare_fps=bare, baton_fps=ours, bare_cpu_s=bare_cpu, baton_cpu_s=ours_cpu)
+    columns = [tuple(column) for column in zip(*rows[1:], strict=True)]
+    return Outcome(
+        streams=streams, bare_fps=columns[0], baton_fps=columns[1], bare_cpu_s=columns[2], baton_cpu_s=columns[3]
+    )
 
 
 def describe(profiles: tuple[VideoProfile, ...]) -> str:
     """The ladder in one line."""
     return ", ".join(f"{profile.width}x{profile.height}" for profile in profiles)
+
+
+TABLE_HEAD = f"{'streams':>7}  {'bare fps':>16}  {'baton fps':>16}  {'ratio':>18}  {'CPU ratio':>9}  goal {GOAL}"
+
+
+def with_spread(values: tuple[float, ...], digits: int) -> str:
+    """Median, and in brackets the smallest and largest."""
+    low, middle, high = min(values), statistics.median(values), max(values)
+    return f"{middle:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
+
+
+def table_row(outcome: Outcome) -> str:
+    """One number of streams in one line."""
+    bare, ours = with_spread(outcome.bare_fps, 0), with_spread(outcome.baton_fps, 0)
+    ratio = with_spread(outcome.ratios, 2)
+    verdict = "met" if outcome.ratio >= GOAL else "missed"
+    return f"{outcome.streams:>7}  {bare:>16}  {ours:>16}  {ratio:>18}  {outcome.cpu_ratio:>9.2f}  {verdict}"
 
 
 def main() -> int:
@@ -188,6 +218,8 @@ def main() -> int:
         print("no FFmpeg on this machine", file=sys.stderr)
         return 1
     outcomes = []
+    if not options.json:
+        print(TABLE_HEAD, flush=True)
     for streams in options.streams:
         with tempfile.TemporaryDirectory(prefix="baton-bench-") as folder:
             outcome = asyncio.run(
@@ -195,12 +227,7 @@ def main() -> int:
             )
         outcomes.append(outcome)
         if not options.json:
-            bare, ours = statistics.median(outcome.bare_fps), statistics.median(outcome.baton_fps)
-            verdict = "goal met" if outcome.ratio >= GOAL else f"below the goal of {GOAL}"
-            print(
-                f"{streams} streams: bare {bare:.0f} fps, baton {ours:.0f} fps, ratio {outcome.ratio:.2f} ({verdict}); "
-                f"CPU time, bare over baton: {outcome.cpu_ratio:.2f}"
-            )
+            print(table_row(outcome), flush=True)
     if options.json:
         print(
             json.dumps(
@@ -209,7 +236,8 @@ def main() -> int:
         )
     else:
         print(
-            f"ladder {describe(PROFILES)}, x264 {PRESET}, source frames per second, median of {options.rounds} rounds"
+            f"ladder {describe(PROFILES)}, x264 {PRESET}, source frames per second; median (lowest-highest) of "
+            f"{options.rounds} rounds; ratios are baton over bare, CPU time bare over baton"
         )
     return 0
 
