@@ -78,6 +78,8 @@ class Http1Protocol(HttpToolsProtocol):
         self._draining_since: float | None = None
         self._drained_bytes = 0
         self._closing_since: float | None = None
+        self._working: RequestResponseCycle | None = None
+        """The request whose application runs; ``cycle`` is the last one that came."""
 
     # asyncio.Protocol
 
@@ -214,6 +216,7 @@ class Http1Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401 -- uvicorn's signature
         """Applications run in the port's task group."""
+        self._working = cycle
         work: Coroutine[Any, Any, None] = cycle.run_asgi(app)
         task = self._port.spawn(work)
         if task is None:
@@ -278,8 +281,8 @@ class Http1Protocol(HttpToolsProtocol):
         """
         self._port.refused(reason)
         self._closing_since = self._now()
-        cycle = self.cycle
-        if cycle is None or cycle.response_complete or not cycle.response_started:
+        working = self._working
+        if working is None or working.response_complete or not working.response_started:
             text = f"{status} {_REASONS[status]}"
             self.transport.write(
                 (
@@ -287,8 +290,9 @@ class Http1Protocol(HttpToolsProtocol):
                     f"content-length: {len(text) + 1}\r\nconnection: close\r\n\r\n{text}\n"
                 ).encode("ascii")
             )
-        if cycle is not None and not cycle.response_complete:
-            cycle.disconnected = True
-            cycle.message_event.set()
+        if working is not None and not working.response_complete:
+            working.disconnected = True
+            working.message_event.set()
+        self.pipeline.clear()
         if self.transport.can_write_eof():
             self.transport.write_eof()

@@ -55,6 +55,7 @@ class Listener:
         """``host`` empty means all interfaces, ``port`` 0 any free one, ``tls`` None cleartext with h2c."""
         self._host = host
         self._wanted_port = port
+        self._real_port = 0
         self._tls = tls
         self._state = PortState(limits=limits, metrics=metrics, clock=clock)
         self._sockets: tuple[socket.socket, ...] = ()
@@ -65,7 +66,7 @@ class Listener:
     @property
     def port(self) -> int:
         """The real port number; 0 before ``start``."""
-        return int(self._sockets[0].getsockname()[1]) if self._sockets else 0
+        return self._real_port
 
     async def start(self) -> None:
         """Bind every address of ``host``; clients may connect from now on and are served by ``run``.
@@ -78,6 +79,7 @@ class Listener:
         except OSError as error:
             message = f"cannot listen on {self._host or '*'}:{self._wanted_port}: {error}"
             raise StartError(message, exit_code=ExitCode.PORT_IN_USE) from error
+        self._real_port = int(self._sockets[0].getsockname()[1])
         log.info("listening", host=self._host or "*", port=self.port, tls=self._tls is not None)
 
     async def run(self) -> None:
