@@ -70,6 +70,14 @@ def test_ordinary_segments_are_not_touched() -> None:
             assert with_sei_first(sample.segments()[0].read_bytes()) is None, sample.name
 
 
+def test_a_suspect_without_delimiters_is_left_alone(tmp_path: Path) -> None:
+    data = _with_late_sei(_stream(1), tmp_path / "damaged.ts", 1)
+    blind = re.sub(rb"\x00\x00\x01\x09", b"\x00\x00\x01\x0c", data)
+    assert with_sei_first(blind) is None
+    audio = b"".join(b"G\x41\x00\x10" + b"\x00\x00\x01\x65\x00\x00\x01\x06".ljust(184, b"\xff") for _ in range(9))
+    assert with_sei_first(audio) is None
+
+
 def test_damaged_tables_are_survived(tmp_path: Path) -> None:
     data = _with_late_sei(_stream(1), tmp_path / "damaged.ts", 1)
     for length in (0, 1, 187, 188, 189, 400, len(data) // 2, len(data) - 1):

@@ -175,7 +175,7 @@ class RenditionFile:
         packet.pts, packet.dts = clock.repair(pts=packet.pts, dts=packet.dts, duration=packet.duration or 0)
         try:
             self._require().mux_one(packet)
-        except av.error.InvalidDataError:
+        except (av.error.InvalidDataError, av.error.PatchWelcomeError):
             return  # a damaged audio packet that this container cannot hold; what we encoded is never that
         except _ERRORS as error:
             raise library_error(error, doing="mux") from error

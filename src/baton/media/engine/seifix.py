@@ -9,6 +9,7 @@ Pure. Almost every segment is cleared by one quick look at its unit types; only 
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from mmap import mmap
 
 __all__ = ["with_sei_first"]
@@ -140,7 +141,7 @@ def _access_units(stream: bytes) -> Iterator[_Span]:
         for match in _UNIT.finditer(stream)
         if match[1][0] & _TYPE_MASK == _DELIMITER and not match[1][0] & _FORBIDDEN_BIT
     ]
-    yield from zip(begins, [*begins[1:], len(stream)], strict=True)
+    yield from pairwise([*begins, len(stream)])
 
 
 def _code_begin(stream: bytes, at: int) -> int:

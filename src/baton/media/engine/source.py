@@ -155,6 +155,8 @@ class Source:
             for packet in packets:
                 if packet.size:
                     yield packet
+        except IndexError:
+            return  # the binding's way to end a file in which a stream turned up late
         except _ERRORS as error:
             # A file that breaks off still holds what came before.
             self._first_error = self._first_error or error
