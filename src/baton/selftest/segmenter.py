@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from baton.kernel.capabilities import Capability
 from baton.selftest.inspector import InspectError, run_bounded
+from baton.selftest.parameter_sets import with_parameter_sets
 
 if TYPE_CHECKING:
     import av
@@ -125,6 +126,7 @@ class _Cutter:
         self._output: Any = None
         self._copies: dict[int, Any] = {}
         self._count = 0
+        self._fresh = False
         self._started = Fraction(0)
         self._ends = Fraction(0)
 
@@ -140,6 +142,7 @@ class _Cutter:
         self._output.metadata["service_provider"] = "baton selftest"
         self._copies = {s.index: self._output.add_stream_from_template(s) for s in self._streams}
         self._started = at
+        self._fresh = True
 
     def packet(self, packet: Any, ends: Fraction) -> None:  # noqa: ANN401 -- av types exist in the child only
         """One packet, timestamps already moved; ``ends`` is when its last picture is over, in seconds."""
@@ -148,7 +151,11 @@ class _Cutter:
         if ends - self._started > _MAX_SEGMENT_S:
             message = f"key frames are more than {_MAX_SEGMENT_S:g} s apart; segments that long are not sent"
             raise SegmentError(message)
-        packet.stream = self._copies[packet.stream.index]
+        stream = packet.stream
+        if self._fresh and stream is self._streams[0]:
+            self._fresh = False
+            packet = _decodable(packet)
+        packet.stream = self._copies[stream.index]
         self._output.mux(packet)
         self._ends = max(self._ends, ends)
 
@@ -167,6 +174,28 @@ class _Cutter:
         self._count += 1
 
 
+def _decodable(packet: Any) -> Any:  # noqa: ANN401 -- av types exist in the child only
+    """The first picture of a segment, as a packet that can be decoded without what came before."""
+    import av
+
+    context = packet.stream.codec_context
+    if _codec_name(packet.stream) != "h264" or not context.extradata:
+        return packet
+    data = bytes(packet)
+    whole = with_parameter_sets(data, bytes(context.extradata))
+    if whole == data:
+        return packet
+    copy = av.Packet(whole)
+    copy.pts, copy.dts, copy.duration, copy.time_base = packet.pts, packet.dts, packet.duration, packet.time_base
+    copy.is_keyframe = True
+    return copy
+
+
+def _codec_name(stream: Any) -> str:  # noqa: ANN401 -- av types exist in the child only
+    """The codec's name, whichever of its decoders was chosen."""
+    return str(stream.codec_context.codec.canonical_name)
+
+
 def _streams(container: Any) -> "tuple[tuple[Any, ...], list[str]]":  # noqa: ANN401 -- av types exist in the child only
     """The streams that travel, video first, and what was left behind."""
     notes: list[str] = []
@@ -175,7 +204,7 @@ def _streams(container: Any) -> "tuple[tuple[Any, ...], list[str]]":  # noqa: AN
         message = "the file has no video"
         raise SegmentError(message)
     video = pictures[0]
-    codec = video.codec_context.name
+    codec = _codec_name(video)
     if codec not in _VIDEO_CODECS:
         message = (
             f"video codec {codec} cannot be sent to an orchestrator in MPEG-TS segments; "
@@ -185,10 +214,10 @@ def _streams(container: Any) -> "tuple[tuple[Any, ...], list[str]]":  # noqa: AN
     chosen = [video]
     if container.streams.audio:
         audio = container.streams.audio[0]
-        if audio.codec_context.name in _AUDIO_CODECS:
+        if _codec_name(audio) in _AUDIO_CODECS:
             chosen.append(audio)
         else:
-            notes.append(f"audio codec {audio.codec_context.name} does not fit into MPEG-TS: sent without audio")
+            notes.append(f"audio codec {_codec_name(audio)} does not fit into MPEG-TS: sent without audio")
     return tuple(chosen), notes
 
 
@@ -254,11 +283,11 @@ def main(arguments: list[str]) -> int:
             video = streams[0]
             _cut_packets(container, _Cutter(folder, streams, target_s=target_s), streams, limit_s=limit_s)
             head = {
-                "codec": video.codec_context.name,
+                "codec": _codec_name(video),
                 "width": video.width,
                 "height": video.height,
                 "fps": float(video.average_rate or 0),
-                "capability_ids": _capability_ids(video.codec_context.name, video.codec_context.pix_fmt),
+                "capability_ids": _capability_ids(_codec_name(video), video.codec_context.pix_fmt),
                 "notes": notes,
             }
     except SegmentError as error:

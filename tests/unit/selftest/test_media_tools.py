@@ -72,6 +72,22 @@ def test_ten_bit_is_said_to_the_orchestrator(tmp_path: Path) -> None:
     assert asyncio.run(Inspector.best().inspect(source.segments[0].path)).audio_hashes == ()
 
 
+def test_streams_with_open_gops_are_cut_into_segments_that_decode_alone(tmp_path: Path) -> None:
+    clip = tmp_path / "open.mkv"
+    run_ffmpeg(
+        *("-f", "lavfi", "-i", "testsrc2=s=320x180:r=30:d=5", "-f", "lavfi", "-i", "sine=d=5"),
+        *("-c:v", "libx264", "-x264-params", "open-gop=1:keyint=30:bframes=3", "-pix_fmt", "yuv420p"),
+        *("-c:a", "libmp3lame", str(clip)),
+    )
+    source = cut(clip, tmp_path)
+    assert len(source.segments) == 3
+    assert source.notes == ()
+    for segment in source.segments:
+        facts = asyncio.run(Inspector(ffmpeg=FFMPEG).inspect(segment.path))
+        assert facts.frames >= segment.duration_ms * 30 // 1000 - 3  # pictures that lean on the segment before may go
+        assert facts.audio_hashes
+
+
 def test_codec_that_no_orchestrator_takes_is_named(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "v.mkv", seconds=1, video=("libvpx-vp9", "-deadline", "realtime"))
     with pytest.raises(segmenter.SegmentError, match="video codec vp9 cannot be sent"):
