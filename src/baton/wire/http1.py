@@ -155,6 +155,12 @@ class Http1Protocol(HttpToolsProtocol):
         except Exception:
             log.exception("websocket handshake failed", peer=self.client)
             self._door.abort()
+            return
+        if self.successor is not None and not self.successor.handshake_initiated:
+            # Its own limits on headers are tighter than ours, and it keeps silent about them.
+            self._port.refused("header_too_large")
+            self.transport.write(_answer(431))
+            self.transport.close()
 
     # Parser callbacks.
 
@@ -283,16 +289,19 @@ class Http1Protocol(HttpToolsProtocol):
         self._closing_since = self._now()
         working = self._working
         if working is None or working.response_complete or not working.response_started:
-            text = f"{status} {_REASONS[status]}"
-            self.transport.write(
-                (
-                    f"HTTP/1.1 {text}\r\ncontent-type: text/plain; charset=utf-8\r\n"
-                    f"content-length: {len(text) + 1}\r\nconnection: close\r\n\r\n{text}\n"
-                ).encode("ascii")
-            )
+            self.transport.write(_answer(status))
         if working is not None and not working.response_complete:
             working.disconnected = True
             working.message_event.set()
         self.pipeline.clear()
         if self.transport.can_write_eof():
             self.transport.write_eof()
+
+
+def _answer(status: int) -> bytes:
+    """A last answer of the port itself."""
+    text = f"{status} {_REASONS[status]}"
+    return (
+        f"HTTP/1.1 {text}\r\ncontent-type: text/plain; charset=utf-8\r\n"
+        f"content-length: {len(text) + 1}\r\nconnection: close\r\n\r\n{text}\n"
+    ).encode("ascii")
