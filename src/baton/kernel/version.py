@@ -19,17 +19,19 @@ NODE_VERSION = f"{REFERENCE_VERSION}+baton.{VERSION}"
 """What OrchestratorInfo states."""
 
 _SEMVER = re.compile(
-    r"^v?(0|[1-9]\d*)(?:\.(0|[1-9]\d*))?(?:\.(0|[1-9]\d*))?"
-    r"(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?$"
+    r"v?(0|[1-9][0-9]{0,19})(?:\.(0|[1-9][0-9]{0,19}))?(?:\.(0|[1-9][0-9]{0,19}))?"
+    r"(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?"
 )
+_LARGEST_NUMBER = 2**64 - 1
+"""Peers read each part into 64 bits; what does not fit is no version."""
 
 
 def _parse(text: str) -> tuple[int, int, int] | None:
-    match = _SEMVER.match(text)
+    match = _SEMVER.fullmatch(text)
     if match is None:
         return None
     major, minor, patch = (int(part or 0) for part in match.groups())
-    return major, minor, patch
+    return (major, minor, patch) if max(major, minor, patch) <= _LARGEST_NUMBER else None
 
 
 def version_at_least(version: str, minimum: str) -> bool:
