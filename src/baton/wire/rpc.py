@@ -20,6 +20,8 @@ from baton.wire.grpc import GrpcContext, RpcError, StatusCode, UnaryHandler
 __all__ = ["OrchestratorService"]
 
 _SERVICE = "/net.Orchestrator/"
+_LARGEST_REQUEST_BYTES = 64 * 1024
+"""Honest requests have a few hundred bytes. gRPC would take 4 MiB, and a map of that size takes seconds to parse."""
 
 
 class OrchestratorService:
@@ -39,6 +41,7 @@ class OrchestratorService:
         }
 
     async def _get_orchestrator(self, data: bytes, context: GrpcContext) -> bytes:
+        _require_small(data)
         try:
             request = decode_orchestrator_request(data)
             info = await self._discovery.get_orchestrator(request, peer_host=context.peer_host)
@@ -50,6 +53,7 @@ class OrchestratorService:
 
     async def _end_session(self, data: bytes, context: GrpcContext) -> bytes:
         del context
+        _require_small(data)
         try:
             await self._discovery.end_session(decode_end_session(data))
         except UnreadableError as error:
@@ -60,11 +64,18 @@ class OrchestratorService:
 
     async def _ping(self, data: bytes, context: GrpcContext) -> bytes:
         del context
+        _require_small(data)
         try:
             value = decode_ping(data)
         except UnreadableError as error:
             raise _unreadable(error) from error
         return encode_ping(self._discovery.ping(value))
+
+
+def _require_small(data: bytes) -> None:
+    if len(data) > _LARGEST_REQUEST_BYTES:
+        text = f"grpc: received message larger than max ({len(data)} vs. {_LARGEST_REQUEST_BYTES})"
+        raise RpcError(StatusCode.RESOURCE_EXHAUSTED, text)
 
 
 def _unreadable(error: UnreadableError) -> RpcError:

@@ -32,6 +32,9 @@ __all__ = [
 MAX_DURATION_MS = 300_000
 """Longest segment of the network."""
 
+_MOST_PROFILES = 100
+"""Engines refuse more than ten in the result; a list beyond this costs the event loop more than its header is worth."""
+
 _DEFAULT_DURATION_MS = 2000
 _FORBIDDEN = 403
 _RETIRED_PROFILES = b"invalid"
@@ -105,11 +108,14 @@ def decode_segment_data(data: bytes) -> SegmentMetadata:
 
     Raises:
         UnreadableError: not a SegData message.
-        RefusedError: 403 for a value without meaning: profile fields first, then the duration.
+        RefusedError: 403 for a value without meaning: profile fields first, then the duration; or for a list of
+            profiles beyond all measure.
     """
     message = pb.SegData()
     parse(message, data)
     listed = message.fullProfiles3 or message.fullProfiles2 or message.fullProfiles
+    if len(listed) > _MOST_PROFILES:
+        raise RefusedError(_FORBIDDEN, Text.TOO_MANY_OUTPUTS, detail=f"{len(listed)} profiles")
     profiles = tuple(_profile_from_pb(profile) for profile in listed)
     if not 0 <= message.duration <= MAX_DURATION_MS:
         raise RefusedError(_FORBIDDEN, Text.INVALID_DURATION, detail=f"{message.duration} ms")
