@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from baton.media.engine.channel import Channel, ChannelAborted
 from baton.media.engine.clipping import ClipGate
 from baton.media.engine.keyframes import KeyFrames
-from baton.media.engine.timestamps import FrameClock, PacketClock
+from baton.media.engine.timestamps import FrameClock, LeadIn, PacketClock
 from baton.media.job import Clip
 from tests.media.engine_samples import PLAIN
 
@@ -58,6 +58,21 @@ def test_packets_always_fit_a_muxer(times: list[tuple[int | None, int | None, in
         assert decoded <= shown
         assert last is None or decoded > last
         last = decoded
+
+
+def test_lead_in_takes_the_shortest_distance_and_never_moves_times_back() -> None:
+    lead_in = LeadIn()
+    for pts in (9000, 99_000, 102_000, 105_000):
+        lead_in.shown(pts)
+    times = [-84_000, 6000, 9000, 99_000]
+    assert [lead_in.decode_time(dts, depth=2) for dts in times] == [3000, 6000, 9000, 99_000]
+    steady = LeadIn()
+    for pts in (9000, 12_000, 15_000):
+        steady.shown(pts)
+    assert [steady.decode_time(dts, depth=2) for dts in (3000, 6000, 9000)] == [3000, 6000, 9000]
+    alone = LeadIn()
+    alone.shown(9000)
+    assert alone.decode_time(3000, depth=2) == 3000
 
 
 @given(st.lists(st.integers(-(2**33), 2**33), unique=True).map(sorted))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from baton.kernel.profiles import OutputFormat
-from baton.media.job import Clip
+from baton.media.job import Clip, EncoderTuning
 from tests.media import judge
 from tests.media.engine_samples import PLAIN, ask, decode, made, opened, picture
 from tests.media.judge import Entry
@@ -95,6 +95,24 @@ def test_times_go_on_over_the_wrap_of_the_transport_clock(tmp_path: Path) -> Non
         shown += times
     assert shown[0] < 0 < shown[-1], "the sample wraps where it should"
     assert all(abs(later - earlier - Fraction(1, 30)) < Fraction(1, 1000) for earlier, later in pairwise(shown))
+
+
+def test_a_segment_that_begins_with_a_pause_does_not_reach_into_the_one_before(tmp_path: Path) -> None:
+    """A screen that stands still for a second: B-frames make the encoder decode ahead by as long as frames last."""
+    before = picture(rate=Fraction(60), frames=60, times="N+600", coding=_PLAIN_H264)
+    paused = picture(rate=Fraction(60), frames=60, times="if(N\\,N+720\\,660)", coding=_PLAIN_H264)
+    shown = [entry.pts_s for entry in judge.decoded_frames(paused)]
+    assert (shown[0], shown[1] - shown[0]) == (Fraction(11), Fraction(61, 60))
+    times: list[Fraction] = []
+    for segment in (before, paused):
+        data = ask(segment, PLAIN, tuning=EncoderTuning(preset="medium")).renditions[0].data
+        packets = _packets(data, tmp_path, "v:0")
+        assert any(packet.pts_s != packet.dts_s for packet in packets), "there are B-frames"
+        times += [packet.dts_s for packet in packets]
+    assert all(later > earlier for earlier, later in pairwise(times))
+
+
+_PLAIN_H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-bf", "0")
 
 
 def test_interlaced_pictures_become_progressive_frames() -> None:

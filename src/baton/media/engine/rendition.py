@@ -26,6 +26,7 @@ from baton.media.engine.muxing import RenditionFile
 from baton.media.engine.plan import Wish, lookahead_cap_frames
 from baton.media.engine.scaling import Geometry, Scaler, geometry_of
 from baton.media.engine.source import AudioPacket, DecodedFrame, StreamFacts
+from baton.media.engine.timestamps import LeadIn
 from baton.media.job import RenditionOutput, TranscodeRequest
 
 __all__ = ["RUNAWAY_FACTOR", "Item", "Rendition"]
@@ -60,6 +61,7 @@ class Rendition:
         self._audio_unit_s = audio.time_base or Fraction(1, 90_000) if audio is not None else Fraction(1)
         self._video_gate, self._audio_gate = ClipGate(request.clip), ClipGate(request.clip)
         self._key_frames = KeyFrames(wish.profile)
+        self._lead_in = LeadIn()
         self._counts = _Counts()
         self._geometry: Geometry | None = None
         self._scaler: Scaler | None = None
@@ -153,7 +155,16 @@ class Rendition:
         context = self._context
         if context is None or (context.width, context.height) != (picture.width, picture.height):
             context = self._open_encoder(picture)
-        self._file.write_video(_encode(context, picture))
+        self._lead_in.shown(picture.pts or 0)
+        self._write(context, picture)
+
+    def _write(self, context: VideoCodecContext, picture: VideoFrame | None) -> None:
+        """Encode a frame, or None for the rest, and write what comes out."""
+        packets = _encode(context, picture)
+        for packet in packets:
+            if packet.dts is not None:
+                packet.dts = self._lead_in.decode_time(packet.dts, depth=context.reorder_depth)
+        self._file.write_video(packets)
 
     def _open_encoder(self, picture: VideoFrame) -> VideoCodecContext:
         """The encoder for frames like this: the file's own first, a new one when the size changes on the way."""
@@ -172,7 +183,7 @@ class Rendition:
         if self._context is None:
             self._start_file(self._picture, before_zero=(picture.pts or 0) < 0)
         else:
-            self._file.write_video(_encode(self._context, None))
+            self._write(self._context, None)
             self._context = _new_context(self._wish.encoder.library_name)
             self._configure(self._context, self._picture)
         if self._context is None:
@@ -209,7 +220,7 @@ class Rendition:
     def _finish(self) -> RenditionOutput:
         self._drain_scaler()
         if self._context is not None:
-            self._file.write_video(_encode(self._context, None))
+            self._write(self._context, None)
         elif self._picture is not None:
             # A rate so low or a clip so short that no frame of this segment is due: an empty file is right then.
             self._start_file(self._picture, before_zero=False)

@@ -3,7 +3,7 @@
 Pure. All values are ticks of one time base that the caller keeps.
 """
 
-__all__ = ["FrameClock", "PacketClock"]
+__all__ = ["FrameClock", "LeadIn", "PacketClock"]
 
 
 class FrameClock:
@@ -23,6 +23,38 @@ class FrameClock:
             best = self._last + 1
         self._last = best
         return best
+
+
+class LeadIn:
+    """Decode times of the packets that an encoder with B-frames puts before the first frame's time.
+
+    The encoder takes as much room there as its first frames last, so a segment that begins with a pause would reach far
+    into the one before. The shortest distance between frames is room enough.
+    """
+
+    def __init__(self) -> None:
+        """Nothing encoded yet."""
+        self._first: int | None = None
+        self._last: int | None = None
+        self._least_ticks: int | None = None
+        self._packets = 0
+
+    def shown(self, pts: int) -> None:
+        """A frame goes into the encoder, in presentation order."""
+        if self._first is None:
+            self._first = pts
+        if self._last is not None:
+            distance = pts - self._last
+            self._least_ticks = distance if self._least_ticks is None else min(self._least_ticks, distance)
+        self._last = pts
+
+    def decode_time(self, dts: int, *, depth: int) -> int:
+        """The decode time to use for the next packet; ``depth`` frames are reordered at most."""
+        left = depth - self._packets
+        self._packets += 1
+        if left <= 0 or self._first is None or self._least_ticks is None or dts >= self._first:
+            return dts
+        return max(dts, self._first - left * self._least_ticks)
 
 
 class PacketClock:
