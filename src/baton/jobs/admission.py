@@ -42,7 +42,7 @@ class SegmentRequest:
 
 @dataclass(slots=True)
 class AdmittedSegment:
-    """A segment that may send its body. ``settled`` tells whether the money part is done."""
+    """A segment that may send its body. ``settled`` tells whether the hold was handed over to be settled."""
 
     request: SegmentRequest
     opening: Opening

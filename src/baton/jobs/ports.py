@@ -81,7 +81,9 @@ class Admitted:
 class Payments(Protocol):
     """Where money stands. The order of calls for a segment: quote, accept, then settle or release.
 
-    Every method may raise ``RefusedError`` with the status and text the peer shall see.
+    ``quote`` and ``accept`` may raise ``RefusedError`` with the status and text the peer shall see. The two that end a
+    hold come after the peer has its 200 and have nothing to refuse; once called, the hold is theirs to end, even when
+    they are cancelled.
     """
 
     async def quote(

@@ -73,8 +73,10 @@ class Work:
             return self._failed(admitted, str(error)), Report(outcome="store", detail=str(error))
         signature = await asyncio.to_thread(self._sign, output.renditions)
         pixels = sum(r.pixels for r in output.renditions)
+        admitted.settled = (
+            True  # before the wait: the hold is payments' affair now, even if this request ends meanwhile
+        )
         await self._payments.settle(admitted.held, pixels=pixels)
-        admitted.settled = True
         self._metrics.add("mil_pixels_processed", pixels / _MEGA)
         report = Report(
             outcome="transcoded",

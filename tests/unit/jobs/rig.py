@@ -12,7 +12,7 @@ from baton.jobs.info import InfoBuilder
 from baton.jobs.intake import Intake
 from baton.jobs.messages import AuthToken, OrchestratorRequest, Payment, Price, SegmentMetadata, SegmentResult
 from baton.jobs.offchain import SignatureCheck, TrustingCheck
-from baton.jobs.ports import Admitted, FetchError, Quote, SpoolError, StoreError, WebhookRefusedError
+from baton.jobs.ports import Admitted, FetchError, Quote, SpooledSegment, SpoolError, StoreError, WebhookRefusedError
 from baton.jobs.segment import SegmentDesk
 from baton.jobs.streams import Streams
 from baton.jobs.tokens import TokenMint
@@ -136,7 +136,7 @@ class Spool:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def receive(self, body: AsyncIterator[bytes], *, limit_bytes: int) -> Spooled:
+    async def receive(self, body: AsyncIterator[bytes], *, limit_bytes: int) -> SpooledSegment:
         del limit_bytes
         await self.gate.wait()
         if self.full:
