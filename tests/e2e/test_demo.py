@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.commands import baton, environment, processes_of
 from tests.node import eventually
-from tests.unit.selftest.conftest import make_clip, run_ffmpeg
+from tests.unit.selftest.made import make_clip, run_ffmpeg
 
 pytestmark = [pytest.mark.node, pytest.mark.media, pytest.mark.timeout(150)]
 

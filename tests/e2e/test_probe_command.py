@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.commands import baton
 from tests.node import Node, free_port, running_node
-from tests.unit.selftest.conftest import make_clip
+from tests.unit.selftest.made import make_clip
 
 pytestmark = [pytest.mark.node, pytest.mark.media, pytest.mark.timeout(150)]
 

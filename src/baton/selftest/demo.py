@@ -34,6 +34,7 @@ LADDER = ("P240p30fps16x9", "P360p30fps16x9", "P720p30fps16x9")
 """What is asked for: presets that gateways use, small enough for two slow cores."""
 _PRESET = "superfast"
 _LONGEST_S = 30.0
+_TOO_SLOW = "A gateway leaves here: this machine is too slow for this file, or too busy with other work"
 
 
 class DemoFailedError(Exception):
@@ -61,7 +62,7 @@ class DemoResult:
 
 async def run_demo(*, video: Path, limit_s: float, progress: "Progress") -> DemoResult:
     """The whole demo. Raises ``DemoFailedError``."""
-    from baton.selftest.http2 import PeerError
+    from baton.selftest.http2 import PeerError, PeerTooSlowError
     from baton.selftest.inspector import InspectError
     from baton.selftest.nodeprocess import NodeFailedError
     from baton.selftest.segmenter import SegmentError
@@ -69,6 +70,9 @@ async def run_demo(*, video: Path, limit_s: float, progress: "Progress") -> Demo
     with tempfile.TemporaryDirectory(prefix="baton-demo-") as name:
         try:
             return await _stages(Path(name), video=video, limit_s=limit_s, progress=progress)
+        except PeerTooSlowError as error:
+            message = f"{error}. {_TOO_SLOW}"
+            raise DemoFailedError(message) from error
         except (PeerError, InspectError, NodeFailedError, SegmentError) as error:
             raise DemoFailedError(str(error)) from error
 

@@ -33,7 +33,15 @@ from baton.kernel.errors import RefusedError
 from baton.kernel.ids import Address, ManifestId, to_checksum_hex
 from baton.kernel.profiles import VideoProfile
 from baton.media.job import Clip
-from baton.selftest.http2 import Http2Connection, NotHttp2Error, PeerError, Response, connect_http2, reason_of
+from baton.selftest.http2 import (
+    Http2Connection,
+    NotHttp2Error,
+    PeerError,
+    PeerTooSlowError,
+    Response,
+    connect_http2,
+    reason_of,
+)
 from baton.selftest.parties import Endpoint, GatewayKey
 from baton.selftest.rpc import MAX_MESSAGE_BYTES, call
 from baton.wire import codec
@@ -246,7 +254,7 @@ class Gateway:
                     answer = await _read_bounded(response, MAX_MESSAGE_BYTES)
                     return Response(response.status, {}, answer, header_s, loop.time() - started)
         except TimeoutError as error:
-            raise PeerError(waiting_for) from error
+            raise PeerTooSlowError(waiting_for) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             message = f"broken HTTP/1.1: {reason_of(error)}"
             raise PeerError(message) from error
@@ -264,7 +272,7 @@ class Gateway:
                 return await _read_bounded(response, MAX_RENDITION_BYTES)
         except TimeoutError as error:
             message = f"rendition not fetched within {DOWNLOAD_TIMEOUT_S:g} s"
-            raise PeerError(message) from error
+            raise PeerTooSlowError(message) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             message = f"rendition not fetched: {reason_of(error)}"
             raise PeerError(message) from error

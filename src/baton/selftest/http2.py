@@ -21,6 +21,7 @@ __all__ = [
     "Http2Connection",
     "NotHttp2Error",
     "PeerError",
+    "PeerTooSlowError",
     "Response",
     "connect_http2",
     "open_stream",
@@ -38,6 +39,10 @@ _MAX_INFORMATIONAL = 16
 
 class PeerError(Exception):
     """The peer did not do its part: unreachable, too slow, too much, or not HTTP/2. The text says which."""
+
+
+class PeerTooSlowError(PeerError):
+    """The peer took longer than a gateway waits."""
 
 
 class NotHttp2Error(PeerError):
@@ -162,7 +167,7 @@ class Http2Connection:
                 if exchange.status
                 else f"header timeout: no answer within {header_timeout_s:g} s"
             )
-            raise PeerError(message) from error
+            raise PeerTooSlowError(message) from error
         except (h2.exceptions.H2Error, OSError, UnicodeDecodeError, ValueError) as error:
             message = f"broken HTTP/2: {reason_of(error)}"
             raise PeerError(message) from error

@@ -23,7 +23,7 @@ from baton.selftest.checks_stream import (
     rendition_faults,
 )
 from baton.selftest.gateway import Gateway, SegmentJob
-from baton.selftest.http2 import PeerError
+from baton.selftest.http2 import PeerError, PeerTooSlowError
 from baton.selftest.inspector import InspectError, Inspector
 from baton.selftest.mediafacts import MediaFacts
 from baton.selftest.segmenter import Segment, Source
@@ -106,7 +106,8 @@ async def stream_segments(
             streamed = await _one(gateway, job, terms, segment, folder, http1=http1)
         except PeerError as error:
             message = f"segment {index}: {error}"
-            raise PeerError(message) from error
+            kind = PeerTooSlowError if isinstance(error, PeerTooSlowError) else PeerError
+            raise kind(message) from error
         done.append(streamed)
         on_segment(streamed)
     return tuple(done)

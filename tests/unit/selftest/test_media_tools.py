@@ -9,7 +9,7 @@ import pytest
 from baton.selftest import segmenter
 from baton.selftest.inspector import InspectError, Inspector, run_bounded
 from baton.selftest.mediafacts import parse_reports
-from tests.unit.selftest.conftest import FFMPEG, Fixture, make_clip, run_ffmpeg
+from tests.unit.selftest.made import FFMPEG, Fixture, make_clip, run_ffmpeg
 
 pytestmark = pytest.mark.media
 

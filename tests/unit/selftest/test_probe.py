@@ -15,8 +15,8 @@ from baton.selftest.checks import Verdict
 from baton.selftest.parties import Endpoint, GatewayKey
 from baton.selftest.probing import ProbeResult, run_probe
 from baton.selftest.report import SilentProgress
-from tests.unit.selftest.conftest import Fixture, transcode
 from tests.unit.selftest.fake_orchestrator import ADDRESS, Behaviour, FakeOrchestrator, Made, with_token
+from tests.unit.selftest.made import Fixture, transcode
 
 PROFILES = (PRESETS["P144p30fps16x9"],)
 TICKETS = TicketParams(
@@ -222,7 +222,7 @@ def test_paid_orchestrator_is_told_that_the_probe_has_no_tickets(streamed_clip: 
 
 @pytest.mark.media
 def test_stream_that_needs_more_than_is_offered_is_not_sent(tmp_path: Path, streamed_clip: Fixture) -> None:
-    from tests.unit.selftest.conftest import make_clip
+    from tests.unit.selftest.made import make_clip
 
     clip = make_clip(tmp_path / "hevc.mp4", seconds=2, video=("libx265", "-x265-params", "log-level=error"))
     fake = FakeOrchestrator(streamed_clip.renditions, Behaviour())
