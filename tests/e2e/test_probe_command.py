@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from eth_account import Account
 
 from tests.e2e.commands import baton
 from tests.node import Node, free_port, running_node
@@ -50,6 +51,22 @@ def test_cleartext_node_passes(tmp_path: Path) -> None:
     assert (code, "fail" in verdicts(report).values()) == (0, False), report
     assert verdicts(report)["TLS"] == "info"
     assert {row["protocol"] for row in report["renditions"]} == {"HTTP/1.1"}
+
+
+def test_node_with_a_key_passes_and_its_signatures_are_checked(tmp_path: Path) -> None:
+    account = Account.from_key(bytes([0x46]) * 32)
+    keystore = tmp_path / "keystore"
+    keystore.mkdir()
+    (keystore / "key.json").write_text(json.dumps(Account.encrypt(account.key, "pass", kdf="pbkdf2", iterations=1000)))
+    clip = make_clip(tmp_path / "clip.mp4", seconds=2)
+    flags = ("--eth-keystore-path", str(keystore), "--eth-acct-addr", account.address, "--eth-password", "pass")
+    with running_node(tmp_path / "data", *flags) as node:
+        code, report = probe(tmp_path, node, "--file", str(clip))
+    reasons = {check["name"]: check["reason"] for check in report["checks"] if check["verdict"] == "pass"}
+    assert code == 0, report
+    assert reasons["address"] == account.address
+    assert reasons["ping"] == "signed by the stated address"
+    assert reasons["result signature"] == "covers every rendition"
 
 
 def test_draining_node_is_told_apart_from_a_good_one(tmp_path: Path) -> None:
