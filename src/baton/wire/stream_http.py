@@ -6,7 +6,7 @@ There is no authentication: the session id in the path has 128 random bits and n
 from baton.jobs.ports import ServedMedia
 from baton.kernel.errors import Text
 from baton.kernel.ids import SessionId
-from baton.wire.replies import Receive, Scope, Send, send_body, send_error, send_plain, start
+from baton.wire.replies import Receive, Scope, Send, send_body, send_error, start
 
 __all__ = ["STREAM_PREFIX", "StreamRoute"]
 
@@ -42,8 +42,5 @@ class StreamRoute:
         ]
         if scope["http_version"] == "1.1":
             headers.append((b"connection", b"keep-alive"))
-        if scope["method"] == "HEAD":
-            await send_plain(send, _OK, headers=[h for h in headers if h[0] != b"content-length"])
-            return
         await start(send, _OK, headers)
-        await send_body(send, found.data)
+        await send_body(send, b"" if scope["method"] == "HEAD" else found.data)
