@@ -16,6 +16,7 @@ from baton.jobs.messages import AuthToken, OrchestratorInfo, OrchestratorRequest
 from baton.jobs.ports import AuthWebhook, SenderCheck, Signer, WebhookRefusedError
 from baton.jobs.streams import Streams
 from baton.jobs.tokens import TokenMint
+from baton.kernel.capabilities import Capabilities, Capability
 from baton.kernel.clock import Clock
 from baton.kernel.errors import RefusedError, Text
 from baton.kernel.ids import Address, to_checksum_hex
@@ -96,7 +97,9 @@ class Discovery:
             info = await self._answer(request, peer_host=peer_host)
         except RefusedError as error:
             self._metrics.add("discovery_requests_total", outcome=_outcome(error.text))
-            log.info("discovery refused", peer=peer_host, reason=error.text, detail=error.detail)
+            # Who asks too often must not fill the log either: the counter tells.
+            tell = log.debug if error.text == Text.REQUEST_TOO_MANY else log.info
+            tell("discovery refused", peer=peer_host, reason=error.text, detail=error.detail)
             raise
         self._metrics.add("discovery_requests_total", outcome="answered")
         log.debug("discovery answered", peer=peer_host, session=info.auth_token.session_id)
@@ -110,10 +113,13 @@ class Discovery:
         caller = caller_name(self._senders, sender=request.sender, peer_host=peer_host)
         self._require_room(caller)
         price_override = await self._authenticate(request.sender)
+        requested = request.capabilities if self._info.takes_work else None
+        if requested is not None and not request.ignore_capacity_check:
+            self._require_live_room(requested)
         return await self._info.build(
             sender=request.sender,
             token=self._tokens.issue(caller=caller),
-            requested=request.capabilities if self._info.takes_work else None,
+            requested=requested,
             price_override=price_override,
         )
 
@@ -124,6 +130,15 @@ class Discovery:
         if self._gate.takes_segments and self._streams.grants_refresh(caller):
             return
         raise RefusedError(_FORBIDDEN, Text.REQUEST_CAPPED)
+
+    def _require_live_room(self, requested: Capabilities) -> None:
+        """A request that names models for live video needs one of them with room (video.md 3.2 step 6)."""
+        wanted = requested.models.get(Capability.LIVE_VIDEO_TO_VIDEO)
+        if wanted is None:
+            return
+        offered = self._info.own_capabilities.models.get(Capability.LIVE_VIDEO_TO_VIDEO, {})
+        if not any(model in offered and offered[model].capacity > 0 for model in wanted):
+            raise RefusedError(_FORBIDDEN, Text.REQUEST_CAPPED, detail="no live model that was asked for has room")
 
     async def _authenticate(self, sender: Address) -> Price | None:
         if self._webhook is None:

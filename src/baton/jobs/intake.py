@@ -42,13 +42,16 @@ class Intake:
 
         Raises:
             RefusedError: 500 when the body cannot be taken in, 400 when what it names cannot be fetched, 403 when the
-                bytes are not those the gateway announced.
+                bytes are not those the gateway announced. What is not in while the gateway waits cannot be taken in.
         """
         started = self._clock.monotonic()
-        if admitted.request.content_type == URI_CONTENT_TYPE:
-            spooled = await self._fetch(body)
-        else:
-            spooled = await self._store(body)
+        by_url = admitted.request.content_type == URI_CONTENT_TYPE
+        try:
+            async with asyncio.timeout(max(0.0, admitted.deadline - started)):
+                spooled = await (self._fetch(body) if by_url else self._store(body))
+        except TimeoutError as error:
+            status, text = (_BAD_REQUEST, Text.BAD_REQUEST) if by_url else (_INTERNAL, Text.INTERNAL)
+            raise RefusedError(status, text, detail="not in within the segment's time budget") from error
         async with spooled:
             self._metrics.add("segment_transcoded_downloaded_total")
             self._metrics.observe("download_time_seconds", self._clock.monotonic() - started)

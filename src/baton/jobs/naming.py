@@ -6,6 +6,7 @@ of one request never share an object.
 """
 
 import re
+from itertools import chain, count
 
 from baton.kernel.profiles import VideoProfile
 
@@ -23,9 +24,8 @@ def _folder(name: str) -> str:
 def rendition_names(profiles: tuple[VideoProfile, ...], *, seq: int) -> tuple[str, ...]:
     """One object name per profile, in order and all different."""
     names: list[str] = []
-    for index, profile in enumerate(profiles):
-        name = f"{_folder(profile.name)}/{seq}{profile.format.extension}"
-        if name in names:
-            name = f"{_folder(profile.name)}_{index}/{seq}{profile.format.extension}"
-        names.append(name)
+    for profile in profiles:
+        folder, file = _folder(profile.name), f"{seq}{profile.format.extension}"
+        candidates = chain((folder,), (f"{folder}_{number}" for number in count(1)))
+        names.append(next(name for each in candidates if (name := f"{each}/{file}") not in names))
     return tuple(names)

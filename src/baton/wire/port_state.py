@@ -5,7 +5,6 @@ which one customer holds whole).
 """
 
 import asyncio
-import ipaddress
 from collections import Counter
 from collections.abc import Coroutine
 from typing import Any, Protocol
@@ -14,13 +13,12 @@ import structlog
 
 from baton.kernel.clock import Clock
 from baton.kernel.metrics import Metrics
+from baton.kernel.peers import network_of
 from baton.wire.limits import PORT_BUFFER_BYTES, ListenerLimits
 
 __all__ = ["Doorway", "Guest", "PortState"]
 
 log = structlog.get_logger("baton.wire")
-
-_IPV6_NETWORK_BITS = 64
 
 
 class Guest(Protocol):
@@ -97,7 +95,7 @@ class PortState:
         if self.leaving or len(self._guests) >= self.limits.max_connections:
             self.refused("connections")
             return False
-        network = _network(guest.address)
+        network = network_of(guest.address)
         if self._by_address[network] >= self.limits.max_connections_per_address:
             self.refused("connections_per_address")
             return False
@@ -111,7 +109,7 @@ class PortState:
         if guest not in self._guests:
             return
         self._guests.discard(guest)
-        network = _network(guest.address)
+        network = network_of(guest.address)
         self._by_address[network] -= 1
         if not self._by_address[network]:
             del self._by_address[network]
@@ -140,13 +138,3 @@ class PortState:
         """Cut every connection."""
         for guest in tuple(self._guests):
             guest.abort()
-
-
-def _network(address: str) -> str:
-    if ":" not in address:
-        return address
-    try:
-        whole = int(ipaddress.IPv6Address(address.partition("%")[0]))
-    except ValueError:
-        return address
-    return str(whole >> _IPV6_NETWORK_BITS)
