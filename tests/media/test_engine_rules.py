@@ -70,6 +70,12 @@ def test_lead_in_takes_the_shortest_distance_and_never_moves_times_back() -> Non
     for pts in (9000, 12_000, 15_000):
         steady.shown(pts)
     assert [steady.decode_time(dts, depth=2) for dts in (3000, 6000, 9000)] == [3000, 6000, 9000]
+    film = LeadIn()
+    for pts in (9000, 12_754, 16_507):
+        film.shown(pts)
+    assert [film.decode_time(dts, depth=2) for dts in (1493, 5247, 9000)] == [1493, 5247, 9000], (
+        "rounding is left alone"
+    )
     alone = LeadIn()
     alone.shown(9000)
     assert alone.decode_time(3000, depth=2) == 3000

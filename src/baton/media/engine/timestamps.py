@@ -54,7 +54,9 @@ class LeadIn:
         self._packets += 1
         if left <= 0 or self._first is None or self._least_ticks is None or dts >= self._first:
             return dts
-        return max(dts, self._first - left * self._least_ticks)
+        room = left * self._least_ticks
+        # Rounded timestamps jitter by a little; only real pauses are corrected.
+        return dts if (self._first - dts) * 4 <= room * 5 else self._first - room
 
 
 class PacketClock:
