@@ -25,7 +25,7 @@ SLOW = (make_profile("slow", 1280, 720, 6_000_000, 60), make_profile("slower", 1
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_stream_goes_on_with_its_token_after_a_restart(
+def test_stream_goes_on_with_its_token_and_certificate_after_a_restart(
     tmp_path: Path, segments: tuple[bytes, ...], how: signal.Signals
 ) -> None:
     node = Node(tmp_path / "data")
@@ -34,11 +34,13 @@ def test_stream_goes_on_with_its_token_after_a_restart(
         with PeerGateway(node.url) as gateway:
             info = gateway.get_orchestrator()
             gateway.deliver(gateway.compose(segments[0], info=info, profiles=SMALL, seq=0, duration_ms=1000))
+            certificate = next(node.data_dir.rglob("cert.pem")).read_bytes()
             if how is signal.SIGTERM:
                 node.stop()
             else:
                 node.kill()
         node.start()
+        assert next(node.data_dir.rglob("cert.pem")).read_bytes() == certificate
         with PeerGateway(node.url) as gateway:
             delivered = gateway.deliver(
                 gateway.compose(segments[1], info=info, profiles=SMALL, seq=1, duration_ms=1000)
@@ -51,34 +53,24 @@ def test_stream_goes_on_with_its_token_after_a_restart(
         node.kill()
 
 
-def test_certificate_survives_a_restart(tmp_path: Path) -> None:
-    certificates = []
-    for _ in range(2):
-        with running_node(tmp_path / "data") as node:
-            certificates.append(next(node.data_dir.rglob("cert.pem")).read_bytes())
-    assert certificates[0] == certificates[1]
+def test_second_node_on_the_same_data_directory_is_refused(node: Node, tmp_path: Path) -> None:
+    second = Node(node.data_dir)
+    second.log_path = tmp_path / "second.log"
+    try:
+        with pytest.raises(AssertionError, match="ended with 4"):
+            second.start()
+    finally:
+        second.kill()
 
 
-def test_second_node_on_the_same_data_directory_is_refused(tmp_path: Path) -> None:
-    with running_node(tmp_path / "data"):
-        second = Node(tmp_path / "data")
-        second.log_path = tmp_path / "second.log"
-        try:
-            with pytest.raises(AssertionError, match="ended with 4"):
-                second.start()
-        finally:
-            second.kill()
-
-
-def test_port_in_use_has_its_own_exit_code(tmp_path: Path) -> None:
-    with running_node(tmp_path / "data") as first:
-        second = Node(tmp_path / "other")
-        second.port = first.port
-        try:
-            with pytest.raises(AssertionError, match="ended with 3"):
-                second.start()
-        finally:
-            second.kill()
+def test_port_in_use_has_its_own_exit_code(node: Node, tmp_path: Path) -> None:
+    second = Node(tmp_path / "other")
+    second.port = node.port
+    try:
+        with pytest.raises(AssertionError, match="ended with 3"):
+            second.start()
+    finally:
+        second.kill()
 
 
 def test_dead_engine_child_costs_no_other_stream(
@@ -129,7 +121,7 @@ def test_segment_that_costs_every_child_is_given_up_by_name(
 
         again = gateway.post(post)
         assert again.error == "Unrecoverable state, restart process", "it is known as poison now"
-        assert again.total_s < 2
+        assert again.total_s - again.headers_s < 1, "no child was spent on it"
         gateway.deliver(gateway.compose(segment, info=info, profiles=SMALL, seq=1, manifest_id=b"victim"))
         assert node.alive
         gateway.end_all()

@@ -62,13 +62,16 @@ def test_one_runs_four_wait_and_the_next_is_told_busy(
 ) -> None:
     info, arrivals = gateway.get_orchestrator(), Arrivals()
     running = gateway.compose(heavy_segment, info=info, profiles=SLOW, seq=0, duration_ms=LONG_MS)
+    *waiting, sixth = (
+        gateway.compose(segment, info=info, profiles=SMALL, seq=seq, duration_ms=LONG_MS)
+        for seq in range(1, IN_LINE + 1)
+    )
     answers = [send(threads, gateway, running, http2=http2)]
     node.wait_busy(1)
-    for seq in range(1, IN_LINE):
-        post = gateway.compose(segment, info=info, profiles=SMALL, seq=seq, duration_ms=LONG_MS)
+    for count, post in enumerate(waiting, start=2):
         answers.append(send(threads, gateway, post, http2=http2))
-        node.wait_busy(seq + 1)
-    late = gateway.post(gateway.compose(segment, info=info, profiles=SMALL, seq=IN_LINE, duration_ms=LONG_MS))
+        node.wait_busy(count)
+    late = gateway.post(sixth)
     assert not answers[0].done(), "the first segment was too fast: nothing waited"
     assert (late.status, late.error) == (200, "OrchestratorBusy")
     assert late.result.info.auth_token == info.auth_token
