@@ -1,6 +1,7 @@
 """Plumbing of all tests: property tests without a stopwatch, and the watch over skipped tests."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,17 @@ from tests.skips import AllowedSkips, Skip
 # Cores are shared with other work, so how long one example takes says nothing.
 hypothesis.settings.register_profile("baton", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("baton")
+
+_RECURSION_LIMIT = sys.getrecursionlimit()
+
+
+def pytest_runtest_setup() -> None:
+    """Give every test the interpreter's own recursion limit, as the node has it.
+
+    A library that only tests use (``py_ecc``, by way of ``eth-account``) lifts it to 100 000 when it is imported. Then
+    deeply nested JSON ends the process instead of raising.
+    """
+    sys.setrecursionlimit(_RECURSION_LIMIT)
 
 
 class SkipWatch:
