@@ -4,6 +4,7 @@ import asyncio
 import resource
 import struct
 import time
+from pathlib import Path
 
 import pytest
 from h2.connection import AllowedStreamIDs
@@ -24,7 +25,9 @@ from hyperframe.frame import (
     WindowUpdateFrame,
 )
 
+from baton.kernel.clock import SystemClock
 from baton.wire.limits import ListenerLimits
+from baton.wire.tls import CertificateSource
 from tests.support import eventually, run
 from tests.wire.port import PREFACE, Playground, RawHttp2, ServedPort, served
 
@@ -347,10 +350,12 @@ def test_slow_but_honest_reader_gets_everything() -> None:
     run(main())
 
 
-def test_peer_that_does_not_read_its_socket_is_cut() -> None:
+@pytest.mark.parametrize("secure", [True, False])
+def test_peer_that_does_not_read_its_socket_is_cut(tmp_path: Path, *, secure: bool) -> None:
     async def main() -> None:
         app = Playground()
-        async with served(app, limits=ListenerLimits(body_idle_timeout_s=1.0)) as port:
+        tls = CertificateSource.self_signed(tmp_path, host="node", clock=SystemClock()).context if secure else None
+        async with served(app, tls=tls, limits=ListenerLimits(body_idle_timeout_s=1.0)) as port:
             client = await RawHttp2.connect(port, settings={SettingCodes.INITIAL_WINDOW_SIZE: (1 << 31) - 1})
             client.h2.increment_flow_control_window(1 << 30)
             for _ in range(4):

@@ -6,6 +6,7 @@ import logging
 import signal
 import socket
 import ssl
+import time
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from baton.wire.listener import Listener
 from baton.wire.port_state import PortState
 from baton.wire.tls import CertificateSource
 from tests.support import eventually, run
-from tests.wire.port import HOST, CountingMetrics, Playground, RawHttp2, ServedPort, served, trusting
+from tests.wire.port import HOST, PREFACE, CountingMetrics, Playground, RawHttp2, ServedPort, served, trusting
 
 REQUEST = b"GET /hello HTTP/1.1\r\nhost: node\r\nconnection: close\r\n\r\n"
 
@@ -127,6 +128,7 @@ def test_stop_before_run_frees_the_port() -> None:
         subject = listener()
         await subject.start()
         assert await subject.stop(1) is True
+        await subject.run()
         again = listener(port=subject.port)
         await again.start()
         await again.stop(0)
@@ -360,6 +362,30 @@ def test_websocket_with_absurd_header_is_refused_quietly(capfd: pytest.CaptureFi
     run(main())
     output = capfd.readouterr()
     assert output.err == ""
+
+
+def test_stop_does_not_wait_for_clients_that_do_not_close_their_side(tls: ssl.SSLContext) -> None:
+    """A TLS client that ignores our goodbye is cut long before the grace of requests is over."""
+
+    async def main() -> None:
+        async with served(Playground(), tls=tls) as port:
+            began_s = time.monotonic()
+            for offered in ("h2", "http/1.1"):
+                plain = socket.create_connection((HOST, port.port))
+                context = trusting()
+                context.set_alpn_protocols([offered])
+                deaf = await asyncio.to_thread(context.wrap_socket, plain)
+                beginning = PREFACE + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+                await asyncio.to_thread(deaf.sendall, beginning if offered == "h2" else REQUEST.replace(b"close", b"x"))
+                await asyncio.to_thread(deaf.recv, 1)
+                deafs.append(deaf)
+            assert await port.listener.stop(20) is True
+            assert time.monotonic() - began_s < 12
+
+    deafs: list[ssl.SSLSocket] = []
+    run(main(), deadline_s=25)
+    for deaf in deafs:
+        deaf.close()
 
 
 def test_stop_ends_websockets() -> None:

@@ -280,6 +280,18 @@ def test_client_that_vanishes_in_mid_upload_is_told() -> None:
     run(main())
 
 
+def test_client_that_does_not_read_its_answer_is_cut() -> None:
+    async def main() -> None:
+        app = Playground()
+        async with served(app, limits=ListenerLimits(body_idle_timeout_s=0.5)) as port, raw(port) as client:
+            await client.send(get("/wide"))
+            client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            await eventually(lambda: port.connections == 0 and app.told.ended, what="the cut", deadline_s=8)
+            assert port.metrics.refusals("write_stall") == 1
+
+    run(main())
+
+
 def test_half_open_client_is_gone() -> None:
     async def main() -> None:
         app = Playground()

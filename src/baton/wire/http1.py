@@ -246,6 +246,11 @@ class Http1Protocol(HttpToolsProtocol):
             if now - self._closing_since > LINGER_S:
                 self._door.abort()
             return
+        if self.transport.is_closing():
+            if not self.transport.get_write_buffer_size():
+                # All is said; a client that does not close its side does not keep its place.
+                self._closing_since = now
+            return
         reason = self._overdue(now)
         if reason is not None:
             self._port.refused(reason)

@@ -166,6 +166,9 @@ class Http2Protocol(asyncio.Protocol):
         if self._closing:
             if self._cut_at is not None and now > self._cut_at:
                 self._door.abort()
+            elif self._cut_at is None and not self._transport.get_write_buffer_size():
+                # All is said; a client that does not close its side does not keep its place.
+                self._cut_at = now + LINGER_S
             return
         since = self._meter.waiting_since
         if since is not None and now - since > self._limits.header_timeout_s:

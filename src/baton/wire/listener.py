@@ -84,6 +84,8 @@ class Listener:
 
     async def run(self) -> None:
         """Serve until cancelled or stopped. Connections that are left at the end are cut."""
+        if self._state.leaving:
+            return
         self._running = True
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -165,10 +167,20 @@ class _EmbeddedServer(uvicorn.Server):
         return ending
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop as uvicorn does, and remember whether anything had to be cut."""
+        """Stop as uvicorn does, with deadlines kept, and remember whether anything had to be cut."""
         self._port.dismiss()
-        await super().shutdown(sockets)
+        sweeping = self._port.spawn(self._keep_sweeping())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            if sweeping is not None:
+                sweeping.cancel()
         self.cut_short = bool(self.server_state.tasks)
+
+    async def _keep_sweeping(self) -> None:
+        while True:
+            await asyncio.sleep(self._sweep_s)
+            self._port.sweep()
 
     def ask_to_stop(self, grace_s: float) -> None:
         """Begin to stop at the next tick."""
