@@ -28,10 +28,14 @@ _VALIDITY: Final = timedelta(hours=8765)
 _RENEW_BEFORE: Final = timedelta(days=30)
 _SERIAL_BITS: Final = 128
 _OWNER_ONLY: Final = 0o600
+_NAMELESS: Final = "localhost"
+"""The name for a node without a service address: an empty one is malformed, and some parsers refuse the certificate."""
 
 
 def ensure_pair(directory: Path, *, host: str, now_s: float) -> bool:
     """See that ``directory`` holds a usable pair for ``host`` at Unix time ``now_s``; whether one had to be made.
+
+    ``host`` is empty on a node without a service address.
 
     A pair is made anew when it is missing, unreadable, does not belong together, names another host, or has less
     than 30 days left.
@@ -113,7 +117,7 @@ def _make_pair(host: str, now: datetime) -> tuple[bytes, bytes]:
 def _dns_name(host: str) -> str:
     """The host as a certificate can carry it: international names in their ASCII form, addresses as they stand."""
     if host.isascii():
-        return host
+        return host or _NAMELESS
     return host.encode("idna").decode("ascii")
 
 
