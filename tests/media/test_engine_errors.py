@@ -1,6 +1,7 @@
 """What the engine refuses and in which words; gateways compare them for equality (video.md 7.11)."""
 
 import errno
+import gc
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -145,6 +146,25 @@ def test_a_failed_rendition_fails_the_segment_and_leaves_no_thread() -> None:
     assert ask(_segment(), good).renditions[0].frames == 60
 
 
+@pytest.mark.parametrize("profile", [PLAIN, replace(PLAIN, format=OutputFormat.MP4), replace(PLAIN, fps=1000)])
+def test_nothing_is_left_for_the_garbage_collector(profile: VideoProfile) -> None:
+    """Codecs and frames are large: a child that waited for a collection would look as if it leaked."""
+    segment = _segment()
+    _outcome(segment, profile)
+    gc.collect()
+    gc.disable()
+    try:
+        _outcome(segment, profile)
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        held = {type(thing).__name__ for thing in gc.garbage}
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert not held & {"VideoFrame", "VideoCodecContext", "OutputContainer", "InputContainer", "Graph"}
+
+
 @pytest.mark.parametrize("name", ["truncated", "corrupted"])
 def test_damaged_segments_give_what_ffmpeg_decodes_of_them(name: str) -> None:
     for segment in SAMPLES[name].segments():
@@ -169,9 +189,9 @@ def test_any_byte_may_be_wrong(tmp_path: Path) -> None:
             assert _outcome(path) in texts | {"done"}
 
 
-def _outcome(path: Path) -> str:
+def _outcome(path: Path, profile: VideoProfile = PLAIN) -> str:
     try:
-        ask(path, PLAIN)
+        ask(path, profile)
     except TranscodeError as error:
         return error.text
     return "done"

@@ -6,6 +6,7 @@ there.
 
 import io
 from collections.abc import Iterable
+from contextlib import suppress
 from fractions import Fraction
 from typing import Any
 
@@ -145,10 +146,16 @@ class RenditionFile:
         return self._buffer.getvalue()
 
     def discard(self) -> None:
-        """Give the file up; errors of closing it do not matter any more."""
+        """Let go of everything, finished or not.
+
+        The container knows its streams, they know it, and it knows a method of ours: circles that closing breaks.
+        """
+        self._buffer.close()
         if self._container is not None:
-            self._buffer.close()
-            self._container = None
+            with suppress(*_ERRORS):
+                self._container.close()
+        self._container = self._video = self._audio = self._audio_template = None
+        self._waiting.clear()
 
     def _require(self) -> OutputContainer:
         if self._container is None:

@@ -66,16 +66,29 @@ def _feed(source: Source, channels: list[Channel[Item]]) -> bool:
 
 
 def _collect(works: list[Future[RenditionOutput]]) -> tuple[RenditionOutput, ...]:
-    """All results, or the first rendition's error that is not a mere consequence of another."""
-    errors = [error for work in works if (error := work.exception()) is not None]
-    causes = [error for error in errors if not isinstance(error, ChannelAborted)]
-    for error in causes:
-        if isinstance(error, TranscodeError):
-            raise error
-    if errors:
-        error = (causes or errors)[0]
-        raise library_error(error, doing="make a rendition") from error
-    return tuple(work.result() for work in works)
+    """All results, or the error of the first rendition that failed by itself and not because another did."""
+    failure = _failure(works)
+    if failure is None:
+        return tuple(work.result() for work in works)
+    # A new error: one that was raised in a rendition's thread knows its frames, and from here on they would know it,
+    # so that codecs and pictures would stay until a garbage collection.
+    text, detail = failure
+    raise TranscodeError(text, detail=detail)
+
+
+def _failure(works: list[Future[RenditionOutput]]) -> tuple[str, str] | None:
+    errors = [error for error in (work.exception() for work in works) if error is not None]
+    if not errors:
+        return None
+    chosen = library_error(min(errors, key=_consequence), doing="make a rendition")
+    return chosen.text, chosen.detail
+
+
+def _consequence(error: BaseException) -> int:
+    """How little an error says about why a segment failed."""
+    if isinstance(error, ChannelAborted):
+        return 2
+    return 0 if isinstance(error, TranscodeError) else 1
 
 
 def _queue_limit(source: Source) -> int:
