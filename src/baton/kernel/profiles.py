@@ -174,8 +174,13 @@ def session_cost_px_per_s(profiles: tuple[VideoProfile, ...]) -> int:
     total = 0
     for profile in profiles:
         fps = profile.fps or _PASSTHROUGH_COST_FPS
-        total += profile.width * profile.height * (fps // (profile.fps_den or 1))
+        total += _area_px(profile) * (fps // (profile.fps_den or 1))
     return total
+
+
+def _area_px(profile: VideoProfile) -> int:
+    """Pixels of one frame as asked for. Negative sides are no pixels: they must not make up for other profiles'."""
+    return max(profile.width, 0) * max(profile.height, 0)
 
 
 _PASSTHROUGH_ESTIMATE_FPS = 60
@@ -191,7 +196,7 @@ def estimated_px(profiles: tuple[VideoProfile, ...], *, duration_ms: int) -> int
     for profile in profiles:
         rate = profile.frame_rate
         fps = -(-rate.numerator // rate.denominator) if rate is not None else _PASSTHROUGH_ESTIMATE_FPS
-        total += profile.width * profile.height * fps * seconds
+        total += _area_px(profile) * fps * seconds
     return total
 
 
