@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-__all__ = ["Gate", "OpenGate"]
+__all__ = ["Gate"]
 
 
 class Gate(Protocol):
@@ -17,17 +17,3 @@ class Gate(Protocol):
     def takes_segments(self) -> bool:
         """Whether a stream that runs here may go on."""
         ...
-
-
-class OpenGate:
-    """A gate that is never closed. Satisfies ``Gate``."""
-
-    @property
-    def takes_sessions(self) -> bool:
-        """Always."""
-        return True
-
-    @property
-    def takes_segments(self) -> bool:
-        """Always."""
-        return True

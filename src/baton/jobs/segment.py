@@ -26,6 +26,7 @@ _REASONS = {
     Text.OUTPUT_FORMAT: "profile",
     Text.ENCODER_PROFILE: "profile",
     Text.VIDEO_CODEC: "profile",
+    Text.TOO_MANY_OUTPUTS: "profile",
     Text.INVALID_DURATION: "duration",
     Text.SEGMENT_SIG: "signature",
     Text.INCOMPATIBLE: "capabilities",

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 import structlog
 
 from baton.jobs.admission import SegmentRequest
-from baton.jobs.messages import SegmentResult
 from baton.jobs.segment import SegmentDesk
 from baton.kernel.clock import Clock
 from baton.kernel.errors import RefusedError
@@ -64,7 +63,7 @@ class SegmentRoute:
         except RefusedError as error:
             await send_error(send, error.status, error.text)
         else:
-            await self._answer(send, result)
+            await send_body(send, encode_segment_result(result))
         for watcher in watchers:
             watcher.cancel()
 
@@ -80,10 +79,6 @@ class SegmentRoute:
             peer_host=peer_host,
             arrived=self._clock.monotonic(),
         )
-
-    @staticmethod
-    async def _answer(send: Send, result: SegmentResult) -> None:
-        await send_body(send, encode_segment_result(result))
 
 
 def _first_values(scope: Scope) -> dict[str, bytes]:
