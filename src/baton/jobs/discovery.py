@@ -27,6 +27,7 @@ __all__ = ["Discovery", "KnownSenders"]
 log = structlog.get_logger("baton.jobs")
 
 _FORBIDDEN = 403
+_PING_BYTES = 32
 _REMEMBERED_SENDERS = 4096
 _RATE_PER_S = 20.0
 _BURST = 200
@@ -149,7 +150,17 @@ class Discovery:
             raise RefusedError(_FORBIDDEN, f"{Text.AUTHENTICATION_FAILED}{error}") from error
 
     def ping(self, value: bytes) -> bytes:
-        """Our signature over ``value``: proof that whoever answers here holds the key. Empty without one."""
+        """Our signature over ``value``: proof that whoever answers here holds the key. Empty without one.
+
+        Anybody may ask, so only what cannot mean anything else is signed. The packed fields of a ticket, our address in
+        text or a segment's credentials are all longer than the hash that a ping carries, and signing them would let
+        strangers spend and speak in our name.
+
+        Raises:
+            RefusedError: longer than a hash.
+        """
+        if len(value) > _PING_BYTES:
+            raise RefusedError(_FORBIDDEN, Text.PING_VALUE, detail=f"{len(value)} bytes")
         return self._signer.sign(value)
 
     async def end_session(self, token: AuthToken | None) -> None:

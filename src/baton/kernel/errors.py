@@ -56,6 +56,7 @@ class Text:
     AUTHENTICATION_FAILED = "authentication failed: "
     WEBHOOK_UNAVAILABLE = "webhook unavailable"
     WEBHOOK_ANSWER = "webhook answer unusable"
+    PING_VALUE = "Invalid ping value"
     INVALID_AUTH_TOKEN_RPC = "Invalid auth token"  # noqa: S105 -- an answer, not a secret
     # POST /segment before the 200.
     BASE64 = "base64 decode error: "

@@ -66,10 +66,11 @@ class OrchestratorService:
         del context
         _require_small(data)
         try:
-            value = decode_ping(data)
+            return encode_ping(self._discovery.ping(decode_ping(data)))
         except UnreadableError as error:
             raise _unreadable(error) from error
-        return encode_ping(self._discovery.ping(value))
+        except RefusedError as error:
+            raise RpcError(StatusCode.UNKNOWN, error.text) from error
 
 
 def _require_small(data: bytes) -> None:

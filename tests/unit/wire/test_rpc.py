@@ -11,7 +11,7 @@ from baton.kernel.ids import ZERO_ADDRESS
 from baton.wire.codec import decode_orchestrator_info, decode_ping, encode_orchestrator_request, encode_ping
 from baton.wire.grpc import GrpcContext, RpcError, StatusCode
 from baton.wire.rpc import OrchestratorService
-from tests.unit.jobs.rig import Rig
+from tests.unit.jobs.rig import Key, Rig
 
 
 def call(rig: Rig, method: str, data: bytes) -> bytes:
@@ -51,3 +51,12 @@ def test_garbage_and_a_missing_token_are_answered_by_name() -> None:
     with pytest.raises(RpcError) as missing:
         call(Rig(), "EndTranscodingSession", b"")
     assert (missing.value.code, missing.value.text) == (StatusCode.UNKNOWN, Text.INVALID_AUTH_TOKEN_RPC)
+
+
+def test_a_ping_signs_a_hash_and_nothing_that_could_be_more() -> None:
+    signing = Rig(signer=Key(name="0xabc"))
+    assert decode_ping(call(signing, "Ping", encode_ping(b"\x01" * 32))) == b"signed:" + b"\x01" * 32
+    for value in (b"\x01" * 33, b"0x9d8A62f656a8d1615C1294fd71e9CFb3E4855A4F", b"\x01" * 216):
+        with pytest.raises(RpcError) as refused:
+            call(signing, "Ping", encode_ping(value))
+        assert (refused.value.code, refused.value.text) == (StatusCode.UNKNOWN, Text.PING_VALUE)
