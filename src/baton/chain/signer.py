@@ -5,14 +5,18 @@ address and signs with no bytes, as off-chain nodes of the network do (video.md 
 """
 
 import asyncio
+import sys
 from pathlib import Path
-from typing import NoReturn, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 import coincurve
 
 from baton.chain.keystore import KeyFile, fail, find_key_file
 from baton.kernel.crypto import public_key_to_address, sign_message
 from baton.kernel.ids import ZERO_ADDRESS, Address, to_checksum_hex
+
+if TYPE_CHECKING:
+    from eth_account import Account
 
 __all__ = ["KeystoreSigner", "NoSigner"]
 
@@ -90,15 +94,28 @@ def _unlock(path: Path, account_hex: str, password: str) -> bytes:
     return _decrypt(find_key_file(path, account_hex), password)
 
 
+def _account_class() -> "type[Account]":
+    """The library that knows key files, loaded without what it does to the interpreter.
+
+    A package behind it lifts the recursion limit to 100,000, after which nested JSON of a stranger would be a crash
+    instead of an exception.
+    """
+    limit = sys.getrecursionlimit()
+    try:
+        from eth_account import Account
+    finally:
+        sys.setrecursionlimit(limit)
+    return Account
+
+
 def _decrypt(key_file: KeyFile, password: str) -> bytes:
     """The private key. What failed is said without quoting the file or the passphrase."""
-    from eth_account import Account
-
+    account = _account_class()
     opening = f"error opening keystore {key_file.path}"
     if key_file.content.get("version") != _VERSION:
         fail(f"{opening}: not a version 3 key file")
     try:
-        key = bytes(Account.decrypt(key_file.content, password))
+        key = bytes(account.decrypt(key_file.content, password))
         address = public_key_to_address(coincurve.PrivateKey(key).public_key) if len(key) == _KEY_BYTES else b""
     except ValueError as error:
         if "MAC mismatch" in str(error):

@@ -3,6 +3,8 @@
 import copy
 import json
 import pickle
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -240,3 +242,15 @@ def test_the_key_does_not_leave_the_signer(tmp_path: Path) -> None:
     for leak in (pickle.dumps, copy.copy, copy.deepcopy):
         with pytest.raises(TypeError, match="cannot be copied"):
             leak(signer)
+
+
+def test_unlocking_leaves_the_recursion_limit_alone() -> None:
+    code = (
+        "import sys\n"
+        "limit = sys.getrecursionlimit()\n"
+        "from baton.chain.signer import _account_class\n"
+        "_account_class()\n"
+        "assert 'py_ecc' in sys.modules or 'eth_account' in sys.modules\n"
+        "assert sys.getrecursionlimit() == limit, sys.getrecursionlimit()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
