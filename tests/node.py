@@ -75,8 +75,11 @@ class LogLine:
 class Node:
     """One ``baton run`` on loopback ports of its own."""
 
-    def __init__(self, data_dir: Path, *flags: str, tls: bool = True, deadline_s: float = _READY_DEADLINE_S) -> None:
-        """``flags`` are further options of ``baton run``; the data directory may be used by several lives in turn."""
+    def __init__(self, data_dir: Path, *flags: str, tls: bool = True, takes_work: bool = True) -> None:
+        """``flags`` are further options of ``baton run``; the data directory may be used by several lives in turn.
+
+        A node that does not take work has no service address; ``url`` is still where its port is.
+        """
         self.data_dir = data_dir
         self.port = free_port()
         self.management_port = free_port()
@@ -85,7 +88,7 @@ class Node:
         self.log_path = data_dir.with_name(data_dir.name + ".log")
         self._tls = tls
         self._flags = flags
-        self._deadline_s = deadline_s
+        self._takes_work = takes_work
         self._process: subprocess.Popen[bytes] | None = None
         self._announced: list[str] = []
 
@@ -95,7 +98,7 @@ class Node:
         listen = f"127.0.0.1:{self.port}"
         return [
             *[sys.executable, "-m", "baton", "run"],
-            *["--data-dir", str(self.data_dir), "--service-addr", self.url],
+            *["--data-dir", str(self.data_dir), "--service-addr", self.url if self._takes_work else "none"],
             *["--http-addr", listen if self._tls else f"http://{listen}"],
             *["--cli-addr", f"127.0.0.1:{self.management_port}", *self._flags],
         ]
@@ -120,7 +123,7 @@ class Node:
             self._process = subprocess.Popen(
                 self.command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        eventually(self._ready, deadline_s=self._deadline_s, what=f"/readyz 200 of {' '.join(self.command)}")
+        eventually(self._ready, deadline_s=_READY_DEADLINE_S, what=f"/readyz 200 of {' '.join(self.command)}")
 
     def _ready(self) -> bool:
         if not self.alive:
@@ -231,9 +234,9 @@ def _parsed(text: str) -> LogLine:
 
 
 @contextmanager
-def running_node(data_dir: Path, *flags: str, tls: bool = True) -> Iterator[Node]:
+def running_node(data_dir: Path, *flags: str, tls: bool = True, takes_work: bool = True) -> Iterator[Node]:
     """A node that serves; ended and judged on leaving."""
-    node = Node(data_dir, *flags, tls=tls)
+    node = Node(data_dir, *flags, tls=tls, takes_work=takes_work)
     try:
         node.start()
         yield node

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -153,15 +154,44 @@ def test_message_beyond_four_mebibytes_fails_alone(gateway: PeerGateway) -> None
 def test_caller_that_asks_without_end_is_slowed_down_and_others_serve(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    with running_node(tmp_path_factory.mktemp("asked") / "data") as node, PeerGateway(node.url) as gateway:
-        texts = set()
-        for _ in range(600):
+    with (
+        running_node(tmp_path_factory.mktemp("asked") / "data") as node,
+        PeerGateway(node.url) as gateway,
+        ThreadPoolExecutor(max_workers=16) as threads,
+    ):
+        request = gateway.orchestrator_request()
+
+        def refusal() -> tuple[int, str] | None:
             try:
-                gateway.get_orchestrator()
+                gateway.get_orchestrator(request)
             except RpcError as refused:
-                texts.add((refused.code, refused.text))
-        assert texts == {(2, "Invalid orchestrator request: too many requests")}
+                return (refused.code, refused.text)
+            return None
+
+        refusals: set[tuple[int, str]] = set()
+        for _ in range(30):
+            asked = [threads.submit(refusal) for _ in range(100)]
+            refusals |= {answer for one in asked if (answer := one.result()) is not None}
+            if refusals:
+                break
+        assert refusals == {(2, "Invalid orchestrator request: too many requests")}
         assert gateway.ping(b"x") == b""
+
+
+def test_node_that_only_advertises_others_says_so_and_transcodes_nothing(
+    tmp_path_factory: pytest.TempPathFactory, segment: bytes
+) -> None:
+    flags = ("--no-transcoder", "--nodes", "https://a.example:8935")
+    folder = tmp_path_factory.mktemp("signpost") / "data"
+    with running_node(folder, *flags, tls=False, takes_work=False) as node, PeerGateway(node.url) as gateway:
+        info = gateway.get_orchestrator()
+        assert info.transcoder == ""
+        assert list(info.nodes) == ["https://a.example:8935"]
+        assert not ids_of(info.capabilities) & {0, 1, 2, 26}
+        answer = gateway.post(gateway.compose(segment, info=info, profiles=PROFILES))
+        assert (answer.status, answer.text) == (403, "incompatible capabilities\n")
+        answer = gateway.post(gateway.compose(segment, info=info, profiles=PROFILES, bits=()))
+        assert (answer.status, answer.error) == (200, "ErrTranscoderUnavailable")
 
 
 # A node with one slot.

@@ -239,11 +239,13 @@ def test_client_that_vanishes_in_mid_transcode_cancels_its_work(
     since = node.log_size()
     profiles = [*SLOW, make_profile("slowest", 1920, 1080, 0, 60), make_profile("slowest of all", 1920, 1080, 0, 120)]
     post = gateway.compose(heavy_segment, info=gateway.get_orchestrator(), profiles=profiles, duration_ms=60_000)
-    with httpx.Client(http1=not http2, http2=http2, verify=False, timeout=30, trust_env=False) as client:
-        with client.stream("POST", node.url + "/segment", headers=post.headers, content=post.body) as response:
-            assert response.status_code == 200
-            node.wait_busy(1)
-            eventually(lambda: "busy" in [c["state"] for c in node.engines()], what="an engine child at work")
+    with (
+        httpx.Client(http1=not http2, http2=http2, verify=False, timeout=30, trust_env=False) as client,
+        client.stream("POST", node.url + "/segment", headers=post.headers, content=post.body) as response,
+    ):
+        assert response.status_code == 200
+        node.wait_busy(1)
+        eventually(lambda: "busy" in [c["state"] for c in node.engines()], what="an engine child at work")
     node.wait_busy(0, deadline_s=5)
     assert "busy" not in [child["state"] for child in node.engines()], "the work went on for nobody"
     (closing,) = [line.fields for line in node.log(since=since) if line.event == "segment closed"]

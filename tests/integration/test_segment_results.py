@@ -125,8 +125,12 @@ def test_audio_alone_is_invalid_video(gateway: PeerGateway, tmp_path: Path) -> N
         ([make_profile("gop", 256, 144, 400_000, 30, gop=-(2**31))], "TranscoderInvalidGOP"),
         ([SMALL, make_profile("gop", 256, 144, 400_000, 30, gop=-3)], "TranscoderInvalidGOP"),
         ([make_profile("fast", 256, 144, 400_000, 1000)], "Encoded frames runaway"),
+        ([make_profile("vp8", 256, 144, 400_000, 30, encoder=2)], "Encoder not found"),
+        ([SMALL, make_profile("vp9", 256, 144, 400_000, 30, encoder=3)], "Encoder not found"),
+        ([make_profile("negative", 256, 144, -1, 30)], "Invalid argument"),
+        ([make_profile(f"p{i}", 2**31 - 1, 2**31 - 1, 0, 30) for i in range(10)], "TranscoderInvalidResolution"),
     ],
-    ids=["11 outputs", "gop -2", "gop minimum", "second profile", "runaway"],
+    ids=["11 outputs", "gop -2", "gop minimum", "second profile", "runaway", "vp8", "vp9", "bitrate", "size"],
 )
 def test_profiles_that_cannot_work_are_refused_by_name(
     gateway: PeerGateway, segment: bytes, profiles: list[pb.VideoProfile], error: str

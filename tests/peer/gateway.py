@@ -87,6 +87,7 @@ class PeerGateway:
         self._h2 = httpx.Client(http1=False, http2=True, verify=False, timeout=timeout_s, trust_env=False)
         self._h1 = httpx.Client(http1=True, http2=False, verify=False, timeout=timeout_s, trust_env=False)
         self._channel: grpc.Channel | None = None
+        self._greeted = False
         self.tokens: list[pb.AuthToken] = []
 
     def __enter__(self) -> Self:
@@ -195,6 +196,11 @@ class PeerGateway:
     ) -> Answer:
         """Any request; redirects are answers, not followed."""
         client = self._h2 if http2 else self._h1
+        if http2 and not self._greeted:
+            # A first request without body brings the server's windows in. Without them this client library pauses in
+            # the middle of a body, and takes an early refusal that meets it there for an error of its own.
+            client.get(self.url + "/healthz")
+            self._greeted = True
         began = time.monotonic()
         with client.stream(method, url, headers=headers, content=body, follow_redirects=False) as response:
             headers_s = time.monotonic() - began
