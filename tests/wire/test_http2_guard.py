@@ -5,10 +5,14 @@ import random
 import pytest
 from hpack import Decoder, Encoder
 from hpack.exceptions import HPACKError
+from hpack.huffman import HuffmanEncoder
+from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
+from hpack.huffman_table import decode_huffman
 from hyperframe.frame import ContinuationFrame, DataFrame, Frame, HeadersFrame, PingFrame, SettingsFrame
 
 from baton.wire.hpack_decoder import MAX_FIELDS, CompressionError, HeaderDecoder, HeaderListTooLargeError
 from baton.wire.http2_guard import BUDGETS, PREFACE, FloodError, FrameMeter, OversizeFrameError
+from baton.wire.huffman import unpack
 
 PING = PingFrame(0, opaque_data=b"12345678").serialize()
 SETTINGS = SettingsFrame(0).serialize()
@@ -192,3 +196,49 @@ def test_lists_are_bounded_by_bytes_and_fields() -> None:
         HeaderDecoder(max_list_bytes=100).decode(b"\x82" * 3)
     with pytest.raises(HeaderListTooLargeError):
         HeaderDecoder(max_list_bytes=100).decode(b"\x00\x01a\x7f\x80\x01" + bytes(255))
+
+
+LENGTHS = HuffmanEncoder(REQUEST_CODES, REQUEST_CODES_LENGTH)
+
+
+def mutated_string(chance: random.Random) -> bytes:
+    """A long Huffman string, mostly damaged somewhere."""
+    alphabet = bytes(range(256)) if chance.random() < 0.5 else b"abcdefghijklmnopqrstuvwxyz0123456789+/="
+    packed = bytearray(LENGTHS.encode(bytes(chance.choices(alphabet, k=900))))
+    if chance.random() < 0.7:
+        packed[chance.randrange(len(packed))] = chance.randrange(256)
+    if chance.random() < 0.3:
+        packed[-1] = chance.randrange(256)
+    if chance.random() < 0.2:
+        packed += b"\xff" * chance.randint(1, 4)
+    if chance.random() < 0.2:
+        del packed[-1:]
+    return bytes(packed)
+
+
+def test_long_strings_unpack_as_the_library_does(capfd: pytest.CaptureFixture[str]) -> None:
+    chance = random.Random(5)  # noqa: S311 -- the same mutations in every run
+    accepted = refused = 0
+    for _ in range(2500):
+        packed = mutated_string(chance)
+        try:
+            wanted = decode_huffman(packed)
+        except HPACKError:
+            wanted = None
+        try:
+            found = unpack(packed)
+        except HPACKError:
+            found = None
+        assert found == wanted
+        accepted += found is not None
+        refused += found is None
+    assert accepted > 100
+    assert refused > 100
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("size", [0, 1, 63, 64, 65, 2000, 40_000])
+def test_strings_of_all_lengths(size: int) -> None:
+    # Eight times anything ends on a whole byte, so that the packed form may be repeated.
+    text = b"QmFzZTY0" * 8
+    assert unpack(LENGTHS.encode(text) * size) == text * size

@@ -1,7 +1,7 @@
 """HPACK decoding for requests of strangers (RFC 7541): strict, bounded, and linear in the size of the block.
 
-The tables and the Huffman code come from ``hpack``. Its decoder copies the rest of the block for every field, so a
-block of many small fields costs seconds; this one walks an index. The decoder of ``jh2`` is faster but aborts on some
+The tables come from ``hpack``. Its decoder copies the rest of the block for every field, so a block of many small
+fields costs seconds; this one walks an index. The decoder of ``jh2`` is faster but aborts on some
 malformed input with a message on stderr, which strangers could use to flood the log. Every failure is an ``H2Error``
 that carries the error code of its GOAWAY.
 """
@@ -10,10 +10,11 @@ from collections.abc import Iterable
 from typing import Final
 
 from hpack.exceptions import HPACKError
-from hpack.huffman_table import decode_huffman
 from hpack.table import HeaderTable
 from jh2.errors import ErrorCodes
 from jh2.exceptions import ProtocolError
+
+from baton.wire.huffman import unpack
 
 __all__ = ["ENTRY_OVERHEAD_BYTES", "MAX_FIELDS", "CompressionError", "HeaderDecoder", "HeaderListTooLargeError"]
 
@@ -121,7 +122,7 @@ class HeaderDecoder:
             message = "header list too large"
             raise HeaderListTooLargeError(message)
         text = data[position:end]
-        return (decode_huffman(text) if packed else text), end
+        return (unpack(text) if packed else text), end
 
 
 def _integer(data: bytes, position: int, prefix_bits: int) -> tuple[int, int]:
