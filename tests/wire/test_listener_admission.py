@@ -18,6 +18,7 @@ from baton.kernel.errors import ExitCode, StartError
 from baton.kernel.metrics import SilentMetrics
 from baton.wire.limits import ListenerLimits
 from baton.wire.listener import Listener
+from baton.wire.open_files import connections_within, room_for_connections
 from baton.wire.port_state import PortState
 from baton.wire.tls import CertificateSource
 from tests.support import eventually, run
@@ -217,6 +218,13 @@ class Somebody:
 
     def dismiss(self) -> None:
         pass
+
+
+def test_open_files_bound_the_connections() -> None:
+    assert connections_within(100_000, 2048) == 2048
+    assert connections_within(1024, 2048) == 512
+    assert connections_within(256, 2048) == 16
+    assert room_for_connections(10) == 10
 
 
 def test_ipv6_counts_by_network() -> None:

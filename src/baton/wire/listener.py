@@ -25,6 +25,7 @@ from baton.wire.door import Door, ServiceProtocol
 from baton.wire.http1 import Http1Protocol
 from baton.wire.http2 import Http2Protocol
 from baton.wire.limits import LINGER_S, ListenerLimits
+from baton.wire.open_files import room_for_connections
 from baton.wire.port_state import PortState
 from baton.wire.router import App
 
@@ -79,6 +80,10 @@ class Listener:
         except OSError as error:
             message = f"cannot listen on {self._host or '*'}:{self._wanted_port}: {error}"
             raise StartError(message, exit_code=ExitCode.PORT_IN_USE) from error
+        wanted = self._state.limits.max_connections
+        self._state.max_connections = room_for_connections(wanted)
+        if self._state.max_connections < wanted:
+            log.warning("fewer connections than configured", connections=self._state.max_connections, wanted=wanted)
         self._real_port = int(self._sockets[0].getsockname()[1])
         log.info("listening", host=self._host or "*", port=self.port, tls=self._tls is not None)
 

@@ -62,6 +62,8 @@ class PortState:
     def __init__(self, *, limits: ListenerLimits, metrics: Metrics, clock: Clock) -> None:
         """An empty port."""
         self.limits = limits
+        self.max_connections = limits.max_connections
+        """May be less than the limit says where the machine gives us fewer open files."""
         self.clock = clock
         self.buffered_bytes = 0
         """Unread HTTP/2 body bytes of all connections."""
@@ -92,7 +94,7 @@ class PortState:
 
     def admit(self, guest: Guest) -> bool:
         """Whether there is room for one more connection from ``guest.address``; counts it when there is."""
-        if self.leaving or len(self._guests) >= self.limits.max_connections:
+        if self.leaving or len(self._guests) >= self.max_connections:
             self.refused("connections")
             return False
         network = network_of(guest.address)
