@@ -147,7 +147,7 @@ def test_sigterm_finishes_what_runs_and_takes_nothing_new(tmp_path: Path, heavy_
                 gateway.get_orchestrator()
             assert refused.value.text == "Invalid orchestrator request: OrchestratorCapped"
             newcomer = gateway.compose(segment, info=unused, profiles=SMALL, manifest_id=b"new")
-            late = gateway.post(newcomer)
+            late = gateway.post(newcomer, http2=False)
             assert (late.status, late.text) == (403, "OrchestratorCapped\n")
 
             answer = running.result(timeout=50)
