@@ -31,13 +31,18 @@ _INTERNAL = 500
 
 @dataclass(frozen=True, slots=True)
 class SegmentRequest:
-    """A request to /segment as far as its headers tell. ``arrived`` is monotonic seconds."""
+    """A request to /segment as far as its headers tell.
+
+    ``arrived`` is monotonic seconds. ``client`` is whom a proxy says it speaks for: for the log only, since anybody can
+    say anything there.
+    """
 
     payment: Payment
     metadata: SegmentMetadata
     content_type: str
     peer_host: str
     arrived: float
+    client: str = ""
 
 
 @dataclass(slots=True)

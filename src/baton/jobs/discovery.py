@@ -19,7 +19,7 @@ from baton.jobs.tokens import TokenMint
 from baton.kernel.capabilities import Capabilities, Capability
 from baton.kernel.clock import Clock
 from baton.kernel.errors import RefusedError, Text
-from baton.kernel.ids import Address, to_checksum_hex
+from baton.kernel.ids import Address, shown_session, to_checksum_hex
 from baton.kernel.metrics import Metrics
 
 __all__ = ["Discovery", "KnownSenders"]
@@ -103,7 +103,7 @@ class Discovery:
             tell("discovery refused", peer=peer_host, reason=error.text, detail=error.detail)
             raise
         self._metrics.add("discovery_requests_total", outcome="answered")
-        log.debug("discovery answered", peer=peer_host, session=info.auth_token.session_id)
+        log.debug("discovery answered", peer=peer_host, session=shown_session(info.auth_token.session_id))
         return info
 
     async def _answer(self, request: OrchestratorRequest, *, peer_host: str) -> OrchestratorInfo:

@@ -4,7 +4,9 @@ The order is the reference's (video.md 4.2), because peers see which error comes
 sends the 200 when told to; everything a gateway can observe is decided here.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 import structlog
 
@@ -15,7 +17,9 @@ from baton.jobs.ports import SpooledSegment
 from baton.jobs.work import Report, Work
 from baton.kernel.clock import Clock
 from baton.kernel.errors import RefusedError, Text
+from baton.kernel.ids import shown_session
 from baton.kernel.metrics import Metrics
+from baton.kernel.peers import network_of
 
 __all__ = ["SegmentDesk"]
 
@@ -40,6 +44,9 @@ _REASONS = {
     Text.FORBIDDEN: "hash",
 }
 _PAYMENT_STATUSES = frozenset({400, 402})
+_FORBIDDEN = 403
+_MOST_IN_HAND_PER_PEER = 256
+"""Segments that one network may have between headers and answer: fifty streams with their usual five each."""
 
 
 class SegmentDesk:
@@ -52,12 +59,12 @@ class SegmentDesk:
         self._work = work
         self._clock = clock
         self._metrics = metrics
-        self._in_hand = 0
+        self._in_hand: Counter[str] = Counter()
 
     @property
     def in_hand(self) -> int:
         """Segments between their headers and their answer: what a draining node waits for."""
-        return self._in_hand
+        return self._in_hand.total()
 
     async def handle(
         self, request: SegmentRequest, body: AsyncIterator[bytes], *, accepted: Callable[[], Awaitable[None]]
@@ -68,31 +75,42 @@ class SegmentDesk:
             RefusedError: before ``accepted``; the gateway reads status and text instead.
         """
         outcome = Report(outcome="abandoned")
-        self._in_hand += 1
         try:
-            async with self._admission.admit(request) as admitted:
-                self._metrics.add("segment_source_emerged_unprocessed_total")
-                self._metrics.observe("source_segment_duration_seconds", request.metadata.duration_ms / 1000)
-                async with self._intake.receive(admitted, body) as spooled:
-                    await accepted()
-                    result, outcome = await self._perform(admitted, spooled)
+            with self._counted(network_of(request.peer_host)):
+                async with self._admission.admit(request) as admitted:
+                    self._metrics.add("segment_source_emerged_unprocessed_total")
+                    self._metrics.observe("source_segment_duration_seconds", request.metadata.duration_ms / 1000)
+                    async with self._intake.receive(admitted, body) as spooled:
+                        await accepted()
+                        result, outcome = await self._perform(admitted, spooled)
         except RefusedError as error:
             self.refused(error, peer_host=request.peer_host, request=request)
             raise
         except BaseException:
             self._close(request, outcome)
             raise
-        finally:
-            self._in_hand -= 1
         self._close(request, outcome, admitted=admitted, error=result.error)
         return result
+
+    @contextmanager
+    def _counted(self, network: str) -> Iterator[None]:
+        """Keep a place among the segments in hand; nobody may take all the places uploads have."""
+        if self._in_hand[network] >= _MOST_IN_HAND_PER_PEER:
+            raise RefusedError(_FORBIDDEN, Text.CAPPED, detail=f"{_MOST_IN_HAND_PER_PEER} segments in hand from here")
+        self._in_hand[network] += 1
+        try:
+            yield
+        finally:
+            self._in_hand[network] -= 1
+            if not self._in_hand[network]:
+                del self._in_hand[network]
 
     async def _perform(self, admitted: AdmittedSegment, spooled: SpooledSegment) -> tuple[SegmentResult, Report]:
         """The work, with its last line of defence: a bug of ours still ends in an answer the gateway can read."""
         try:
             return await self._work.perform(admitted, spooled)
         except Exception as error:
-            log.exception("segment failed unexpectedly", session=admitted.opening.session_id)
+            log.exception("segment failed unexpectedly", session=shown_session(admitted.opening.session_id))
             failed = SegmentResult(seq=admitted.metadata.seq, info=admitted.info, error=Text.UNKNOWN)
             return failed, Report(outcome="crashed", detail=repr(error))
 
@@ -120,8 +138,9 @@ class SegmentDesk:
             detail=report.detail,
             manifest=metadata.manifest_id,
             seq=metadata.seq,
-            session=token.session_id if token is not None else "",
+            session=shown_session(token.session_id) if token is not None else "",
             peer=request.peer_host,
+            client=request.client,
             profiles=len(metadata.profiles),
             duration_ms=metadata.duration_ms,
             total_ms=round((self._clock.monotonic() - request.arrived) * 1000),

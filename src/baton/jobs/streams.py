@@ -13,7 +13,7 @@ import structlog
 from baton.jobs.ports import MediaStore
 from baton.jobs.tokens import TOKEN_REFRESH_S
 from baton.kernel.clock import Clock
-from baton.kernel.ids import SessionId
+from baton.kernel.ids import SessionId, shown_session
 from baton.kernel.metrics import Metrics
 from baton.video.sessions import Opening, SessionTable
 from baton.video.turns import Turnstile
@@ -71,7 +71,7 @@ class Streams:
         row = self._table.started(session.session_id)
         line = self._turns.setdefault(session.session_id, Turnstile(clock=self._clock))
         if opening.session_id not in before:
-            log.info("session opened", session=opening.session_id, manifest=opening.manifest_id)
+            log.info("session opened", session=shown_session(opening.session_id), manifest=opening.manifest_id)
         self._publish()
         try:
             await self._forget(before - {s.session_id for s in self._table.sessions()}, reason="continued")
@@ -99,7 +99,7 @@ class Streams:
             if line is not None:
                 line.close()
             self._metrics.add("sessions_ended_total", reason=reason)
-            log.info("session ended", session=session_id, reason=reason)
+            log.info("session ended", session=shown_session(session_id), reason=reason)
         if session_ids:
             self._publish()
         for session_id in session_ids:

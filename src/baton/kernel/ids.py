@@ -17,6 +17,7 @@ __all__ = [
     "address_from_wire",
     "manifest_id_bytes",
     "manifest_id_from_wire",
+    "shown_session",
     "to_checksum_hex",
 ]
 
@@ -60,6 +61,14 @@ def to_checksum_hex(address: Address) -> str:
     digits = address.hex()
     shadow = keccak256(digits.encode("ascii")).hex()
     return "0x" + "".join(c.upper() if int(s, 16) >= 8 else c for c, s in zip(digits, shadow, strict=False))  # noqa: PLR2004 -- EIP-55 nibble rule
+
+
+_SHOWN_CHARACTERS = 8
+
+
+def shown_session(session_id: SessionId) -> str:
+    """How logs and status name a session: enough to tell streams apart, too little to fetch their renditions with."""
+    return session_id[:_SHOWN_CHARACTERS]
 
 
 def manifest_id_from_wire(raw: bytes) -> ManifestId:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from baton.config.origin import Provenance, Source
 from baton.kernel.clock import Clock
+from baton.kernel.ids import SessionId, shown_session
 from baton.kernel.redaction import printable
 from baton.kernel.version import NODE_VERSION, VERSION
 from baton.node.drain import Drain
@@ -17,7 +18,6 @@ from baton.node.health import Health
 
 __all__ = ["EngineStatus", "SessionStatus", "StatusBoard", "StatusView", "StoreStatus"]
 
-_SHOWN_ID_CHARACTERS = 8
 _MOST_SESSIONS = 200
 """Sessions listed at most; the count is always the true one."""
 
@@ -128,7 +128,7 @@ class StatusBoard:
 
 def _session(session: SessionStatus) -> dict[str, object]:
     return {
-        "session_id": printable(session.session_id[:_SHOWN_ID_CHARACTERS]),
+        "session_id": printable(shown_session(SessionId(session.session_id))),
         "manifest_id": printable(session.manifest_id, limit=80),
         "age_s": round(session.age_s, 1),
         "busy": session.busy,

@@ -9,6 +9,7 @@ from typing import Protocol
 import structlog
 
 from baton.kernel.errors import Text, TranscodeError
+from baton.kernel.ids import shown_session
 from baton.kernel.version import NODE_VERSION
 from baton.media.job import TranscodeOutput, TranscodeRequest
 from baton.video.job import SegmentJob
@@ -81,4 +82,6 @@ def _check(job: SegmentJob, output: TranscodeOutput) -> None:
         if len(rendition.data) < MIN_RENDITION_BYTES:
             raise TranscodeError(Text.ZERO_SEGMENTS, detail=f"{profile.name}: {len(rendition.data)} bytes")
         if rendition.pixels > _UNUSUAL_PX:
-            log.warning("rendition of unusual size", session=job.session_id, seq=job.seq, pixels=rendition.pixels)
+            log.warning(
+                "rendition of unusual size", session=shown_session(job.session_id), seq=job.seq, pixels=rendition.pixels
+            )

@@ -6,6 +6,7 @@ header blocks, bodies, answers and idle connections.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
@@ -37,6 +38,9 @@ _WRITE_HIGH_BYTES: Final = 256 * 1024
 _CONTROL_BACKLOG_BYTES: Final = 1 << 20
 _LIVE_HEADER_BYTES: Final = 16 << 20
 _CROWDED_BYTES: Final = 256 * 1024
+_LATE_BODY_BYTES: Final = 1 << 20
+_LATE_BODY_S: Final = 0.2
+_LATE_BODIES: Final = 64
 _BAD_REQUEST: Final = 400
 _TOO_LARGE: Final = 431
 
@@ -66,6 +70,8 @@ class Http2Protocol(asyncio.Protocol):
             max_block_bytes=2 * self._limits.max_header_bytes, max_frame_bytes=MAX_FRAME_BYTES, now=self.now()
         )
         self._streams: dict[int, Http2Stream] = {}
+        self._late: dict[int, tuple[float, int]] = {}
+        """Streams answered before their request ended: since when, and how much has come since."""
         self._buffered = 0
         self._live_header_bytes = 0
         self._pending = 0
@@ -179,6 +185,9 @@ class Http2Protocol(asyncio.Protocol):
             if reason is not None and not (reason == "body_idle" and self._read_paused):
                 self._port.refused(reason)
                 stream.give_up(ErrorCodes.CANCEL)
+        for stream_id, (since, _) in tuple(self._late.items()):
+            if now - since > _LATE_BODY_S:
+                self._stop_late(stream_id)
         if not self._streams and now - self._busy_at > self._limits.idle_timeout_s:
             self._end(ErrorCodes.NO_ERROR, reason="idle")
         self.flush()
@@ -212,6 +221,15 @@ class Http2Protocol(asyncio.Protocol):
         if data and not self._transport.is_closing():
             self._transport.write(data)
 
+    def answered_early(self, stream_id: int) -> None:
+        """Stop a request whose answer is out, without blame (RFC 9113 8.1), unless it is about to end by itself.
+
+        Some clients take the reset for a failure of the answer, so the last bytes of a small body are waited for.
+        """
+        self._late[stream_id] = (self.now(), 0)
+        if len(self._late) > _LATE_BODIES:
+            self._stop_late(next(iter(self._late)))
+
     def taken(self, stream_id: int, credit: int) -> None:
         """Give ``credit`` back to the peer's windows."""
         held = min(credit, self._buffered)
@@ -230,15 +248,16 @@ class Http2Protocol(asyncio.Protocol):
 
     def _on_request(self, event: Any) -> None:  # noqa: ANN401 -- jh2 ships no types
         stream_id: int = event.stream_id
+        ended = event.stream_ended is not None
         size = header_list_bytes(event.headers)
         refusal = self._refusal(size)
         if refusal is not None:
             self._port.refused(refusal)
-            self._answer_without_app(stream_id, ErrorCodes.REFUSED_STREAM)
+            self._refuse_stream(stream_id)
             return
         if size > self._limits.max_header_bytes:
             self._port.refused("header_too_large")
-            self._answer_without_app(stream_id, ErrorCodes.NO_ERROR, status=_TOO_LARGE)
+            self._answer_alone(stream_id, _TOO_LARGE, ended=ended)
             return
         try:
             scope = request_scope(
@@ -248,13 +267,13 @@ class Http2Protocol(asyncio.Protocol):
                 secure=self._door.secure,
             )
         except MalformedRequestError:
-            self._answer_without_app(stream_id, ErrorCodes.NO_ERROR, status=_BAD_REQUEST)
+            self._answer_alone(stream_id, _BAD_REQUEST, ended=ended)
             return
         stream = Http2Stream(
             link=self,
             stream_id=stream_id,
             scope=scope,
-            ended=event.stream_ended is not None,
+            ended=ended,
             body_idle_s=self._limits.body_idle_timeout_s,
         )
         stream.header_bytes = size
@@ -303,6 +322,11 @@ class Http2Protocol(asyncio.Protocol):
         credit: int = event.flow_controlled_length
         self._buffered += credit
         self._port.buffered_bytes += credit
+        if event.stream_id in self._late:
+            since, size = self._late[event.stream_id]
+            self._late[event.stream_id] = (since, size + credit)
+            if size + credit > _LATE_BODY_BYTES:
+                self._stop_late(event.stream_id)
         stream = self._streams.get(event.stream_id)
         if stream is None:
             self.taken(event.stream_id, credit)
@@ -311,11 +335,13 @@ class Http2Protocol(asyncio.Protocol):
         stream.body_arrived(event.data, credit)
 
     def _on_end(self, event: Any) -> None:  # noqa: ANN401 -- jh2 ships no types
+        self._late.pop(event.stream_id, None)
         stream = self._streams.get(event.stream_id)
         if stream is not None:
             stream.body_ended()
 
     def _on_reset(self, event: Any) -> None:  # noqa: ANN401 -- jh2 ships no types
+        self._late.pop(event.stream_id, None)
         stream = self._streams.get(event.stream_id)
         if stream is not None:
             stream.left()
@@ -333,15 +359,23 @@ class Http2Protocol(asyncio.Protocol):
 
     # Craft.
 
-    def _answer_without_app(self, stream_id: int, code: ErrorCodes, *, status: int = 0) -> None:
-        try:
-            if status:
-                headers = [(b":status", str(status).encode("ascii")), (b"content-length", b"0")]
-                self.engine.send_headers(stream_id, headers, end_stream=True)
-            if not self.engine.streams[stream_id].closed:
-                self.engine.reset_stream(stream_id, code)
-        except (H2Error, KeyError):
-            return
+    def _refuse_stream(self, stream_id: int) -> None:
+        with contextlib.suppress(H2Error, KeyError):
+            self.engine.reset_stream(stream_id, ErrorCodes.REFUSED_STREAM)
+
+    def _answer_alone(self, stream_id: int, status: int, *, ended: bool) -> None:
+        """Answer without the application."""
+        headers = [(b":status", str(status).encode("ascii")), (b"content-length", b"0")]
+        with contextlib.suppress(H2Error, KeyError):
+            self.engine.send_headers(stream_id, headers, end_stream=True)
+            if not ended:
+                self.answered_early(stream_id)
+
+    def _stop_late(self, stream_id: int) -> None:
+        del self._late[stream_id]
+        with contextlib.suppress(H2Error, KeyError):
+            self.engine.reset_stream(stream_id, ErrorCodes.NO_ERROR)
+        self.framed(0)
 
     def _wake_senders(self) -> None:
         for stream in tuple(self._streams.values()):

@@ -50,6 +50,10 @@ class Link(Protocol):
         """The application took ``credit`` flow-controlled bytes of the stream's body."""
         ...
 
+    def answered_early(self, stream_id: int) -> None:
+        """The answer of ``stream_id`` is out while its request is still coming in."""
+        ...
+
     def default_headers(self) -> Headers:
         """Headers of every answer."""
         ...
@@ -283,12 +287,12 @@ class Http2Stream:
         self._try(self._link.engine.send_headers, self.stream_id, [(b":status", b"100")])
 
     def _completed(self) -> None:
-        """The answer is out. A request that is still coming in is stopped without blame (RFC 9113 8.1)."""
+        """The answer is out. What is still to come of the request is the connection's affair."""
         self._complete = True
         self._body_done = True
         self._blocked_since = None
-        if not self._ended:
-            self._reset(ErrorCodes.NO_ERROR)
+        if not self._ended and not self.gone:
+            self._link.answered_early(self.stream_id)
         self.left()
 
     def _reset(self, code: ErrorCodes) -> None:

@@ -78,6 +78,7 @@ class SegmentRoute:
             content_type=headers.get("content-type", b"").decode("latin-1"),
             peer_host=peer_host,
             arrived=self._clock.monotonic(),
+            client=headers.get("x-forwarded-for", b"").decode("latin-1").partition(",")[0].strip(),
         )
 
 

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from baton.jobs.admission import SegmentRequest
 from baton.jobs.intake import URI_CONTENT_TYPE
@@ -233,5 +234,44 @@ def test_an_ended_session_tells_its_waiting_segments() -> None:
         assert waiting.result().error == Text.SESSION_ENDED
         assert running.result().error == ""
         assert rig.store.ended == [token.session_id]
+
+    scenario(body)
+
+
+def test_one_network_never_takes_all_places_that_uploads_have() -> None:
+    async def body() -> None:
+        rig = Rig(max_sessions=1000)
+        rig.spool.gate.clear()
+        async with asyncio.TaskGroup() as group:
+            for number in range(256):
+                group.create_task(rig.send(rig.request(rig.metadata(manifest=str(number)))))
+            await settle()
+            assert rig.desk.in_hand == 256
+            assert await refusal(rig) == (403, Text.CAPPED)
+            elsewhere = replace(rig.request(rig.metadata(manifest="elsewhere")), peer_host="10.0.0.2")
+            other = group.create_task(rig.send(elsewhere))
+            await settle()
+            assert rig.desk.in_hand == 257
+            rig.spool.gate.set()
+        assert other.result().error == ""
+        assert rig.desk.in_hand == 0
+
+    scenario(body)
+
+
+def test_the_closing_line_tells_the_cause_and_no_whole_session_id() -> None:
+    async def body() -> None:
+        rig = Rig()
+        request = replace(rig.request(rig.metadata(seq=9)), client="203.0.113.9")
+        rig.engine.error = TranscodeError(Text.INVALID_DATA, detail="what the codec said")
+        with capture_logs() as lines:
+            await rig.send(request)
+        (closing,) = [line for line in lines if line["event"] == "segment closed"]
+        assert closing["error"] == Text.INVALID_DATA
+        assert closing["detail"] == "what the codec said"
+        assert (closing["seq"], closing["client"], closing["outcome"]) == (9, "203.0.113.9", "transcode")
+        token = request.metadata.auth_token
+        assert token is not None
+        assert not any(token.session_id in str(value) for line in lines for value in line.values())
 
     scenario(body)
