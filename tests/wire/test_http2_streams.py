@@ -82,6 +82,40 @@ def test_early_reject_stops_the_upload_and_leaves_the_connection_usable() -> Non
     run(main())
 
 
+def test_early_reject_waits_a_moment_for_a_body_that_is_nearly_over() -> None:
+    """curl, for one, takes a reset after an early answer for a failure."""
+
+    async def main() -> None:
+        async with served(Playground()) as port:
+            client = await RawHttp2.connect(port)
+            small = client.request("/reject", method="POST", end=False)
+            await client.flush()
+            await client.ended(small)
+            client.h2.send_data(small, b"x", end_stream=True)
+            silent = client.request("/reject", method="POST", end=False)
+            await client.flush()
+            assert await client.reset(silent) == ErrorCodes.NO_ERROR
+            assert client.of("StreamReset", small) == []
+            assert client.status(small) == client.status(silent) == 403
+            await client.close()
+
+    run(main())
+
+
+def test_early_rejects_do_not_pile_up() -> None:
+    async def main() -> None:
+        async with served(Playground()) as port:
+            client = await RawHttp2.connect(port)
+            for _ in range(1000):
+                stream = client.request("/reject", method="POST", end=False)
+                await client.flush()
+                await client.ended(stream)
+            assert len(client.of("StreamReset")) >= 1000 - 64
+            await client.close()
+
+    run(main())
+
+
 def test_early_200_is_flushed_before_the_body() -> None:
     async def main() -> None:
         app = Playground()

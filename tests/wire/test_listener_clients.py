@@ -124,6 +124,7 @@ def test_curl(source: CertificateSource, tmp_path: Path, *, secure: bool, mode: 
             chunked = (*base, "-X", "POST", "-T", "-", port.url + "/count")
             assert await output(*chunked, stdin=bytes(1_000_000)) == f"1000000\n{version} 200"
             assert await output(*base, "-H", f"@{header}", port.url + "/header") == f"60000\n{version} 200"
+            assert await output(*base, "-d", "x", port.url + "/reject") == f"no\n{version} 403"
             if version == "1.1":
                 # Over HTTP/2, curl of 2023 takes the polite RST_STREAM after an early answer for a failure.
                 rejected = (*base, "--data-binary", f"@{body}", port.url + "/reject")
