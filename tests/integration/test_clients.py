@@ -1,4 +1,4 @@
-"""Other people's clients at the port: curl over both protocols, h2load and nghttp where they are installed."""
+"""Other people's clients at the port: curl over both protocols, and h2load, where they are installed."""
 
 import json
 import shutil
@@ -69,8 +69,3 @@ def test_curl_upload_with_expect_and_chunks(node: Node, tmp_path: Path) -> None:
 def test_h2load_gets_only_successes(node: Node) -> None:
     report = run("h2load", "-n", "500", "-c", "5", "-m", "10", node.url + "/healthz").decode()
     assert "500 succeeded, 0 failed, 0 errored" in report
-
-
-def test_nghttp_speaks_to_the_port(node: Node) -> None:
-    report = run("nghttp", "-nv", "--no-verify-peer", node.url + "/healthz").decode()
-    assert ":status: 200" in report
