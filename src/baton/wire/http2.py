@@ -8,7 +8,7 @@ header blocks, bodies, answers and idle connections.
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import structlog
 from jh2.events import (
@@ -23,13 +23,14 @@ from jh2.exceptions import H2Error
 
 from baton.wire.http2_engine import ErrorCodes, header_list_bytes, open_engine
 from baton.wire.http2_guard import FloodError, FrameMeter, OversizeFrameError
+from baton.wire.http2_late import LateBodies
 from baton.wire.http2_scope import MalformedRequestError, request_scope
 from baton.wire.http2_stream import Headers, Http2Stream
 from baton.wire.limits import CONNECTION_BUFFER_BYTES, LINGER_S, MAX_FRAME_BYTES
-from baton.wire.port_state import Doorway
+from baton.wire.port_state import Doorway, Shared
 from baton.wire.replies import Receive, Scope, Send
 
-__all__ = ["Http2Protocol", "Shared"]
+__all__ = ["Http2Protocol"]
 
 log = structlog.get_logger("baton.wire")
 
@@ -38,19 +39,8 @@ _WRITE_HIGH_BYTES: Final = 256 * 1024
 _CONTROL_BACKLOG_BYTES: Final = 1 << 20
 _LIVE_HEADER_BYTES: Final = 16 << 20
 _CROWDED_BYTES: Final = 256 * 1024
-_LATE_BODY_BYTES: Final = 1 << 20
-_LATE_BODY_S: Final = 0.2
-_LATE_BODIES: Final = 64
 _BAD_REQUEST: Final = 400
 _TOO_LARGE: Final = 431
-
-
-class Shared(Protocol):
-    """What the embedded server shares with every protocol."""
-
-    connections: set[Any]
-    tasks: set["asyncio.Task[None]"]
-    default_headers: Headers
 
 
 class Http2Protocol(asyncio.Protocol):
@@ -70,8 +60,7 @@ class Http2Protocol(asyncio.Protocol):
             max_block_bytes=2 * self._limits.max_header_bytes, max_frame_bytes=MAX_FRAME_BYTES, now=self.now()
         )
         self._streams: dict[int, Http2Stream] = {}
-        self._late: dict[int, tuple[float, int]] = {}
-        """Streams answered before their request ended: since when, and how much has come since."""
+        self._late = LateBodies()
         self._buffered = 0
         self._live_header_bytes = 0
         self._pending = 0
@@ -185,9 +174,8 @@ class Http2Protocol(asyncio.Protocol):
             if reason is not None and not (reason == "body_idle" and self._read_paused):
                 self._port.refused(reason)
                 stream.give_up(ErrorCodes.CANCEL)
-        for stream_id, (since, _) in tuple(self._late.items()):
-            if now - since > _LATE_BODY_S:
-                self._stop_late(stream_id)
+        for late in self._late.overdue(now):
+            self._reset(late, ErrorCodes.NO_ERROR)
         if not self._streams and now - self._busy_at > self._limits.idle_timeout_s:
             self._end(ErrorCodes.NO_ERROR, reason="idle")
         self.flush()
@@ -222,13 +210,10 @@ class Http2Protocol(asyncio.Protocol):
             self._transport.write(data)
 
     def answered_early(self, stream_id: int) -> None:
-        """Stop a request whose answer is out, without blame (RFC 9113 8.1), unless it is about to end by itself.
-
-        Some clients take the reset for a failure of the answer, so the last bytes of a small body are waited for.
-        """
-        self._late[stream_id] = (self.now(), 0)
-        if len(self._late) > _LATE_BODIES:
-            self._stop_late(next(iter(self._late)))
+        """The answer of a stream is out while its request is still coming in."""
+        late = self._late.answered(stream_id, self.now())
+        if late is not None:
+            self._reset(late, ErrorCodes.NO_ERROR)
 
     def taken(self, stream_id: int, credit: int) -> None:
         """Give ``credit`` back to the peer's windows."""
@@ -253,7 +238,7 @@ class Http2Protocol(asyncio.Protocol):
         refusal = self._refusal(size)
         if refusal is not None:
             self._port.refused(refusal)
-            self._refuse_stream(stream_id)
+            self._reset(stream_id, ErrorCodes.REFUSED_STREAM)
             return
         if size > self._limits.max_header_bytes:
             self._port.refused("header_too_large")
@@ -322,11 +307,8 @@ class Http2Protocol(asyncio.Protocol):
         credit: int = event.flow_controlled_length
         self._buffered += credit
         self._port.buffered_bytes += credit
-        if event.stream_id in self._late:
-            since, size = self._late[event.stream_id]
-            self._late[event.stream_id] = (since, size + credit)
-            if size + credit > _LATE_BODY_BYTES:
-                self._stop_late(event.stream_id)
+        if self._late.arrived(event.stream_id, credit):
+            self._reset(event.stream_id, ErrorCodes.NO_ERROR)
         stream = self._streams.get(event.stream_id)
         if stream is None:
             self.taken(event.stream_id, credit)
@@ -335,13 +317,13 @@ class Http2Protocol(asyncio.Protocol):
         stream.body_arrived(event.data, credit)
 
     def _on_end(self, event: Any) -> None:  # noqa: ANN401 -- jh2 ships no types
-        self._late.pop(event.stream_id, None)
+        self._late.ended(event.stream_id)
         stream = self._streams.get(event.stream_id)
         if stream is not None:
             stream.body_ended()
 
     def _on_reset(self, event: Any) -> None:  # noqa: ANN401 -- jh2 ships no types
-        self._late.pop(event.stream_id, None)
+        self._late.ended(event.stream_id)
         stream = self._streams.get(event.stream_id)
         if stream is not None:
             stream.left()
@@ -359,9 +341,10 @@ class Http2Protocol(asyncio.Protocol):
 
     # Craft.
 
-    def _refuse_stream(self, stream_id: int) -> None:
+    def _reset(self, stream_id: int, code: ErrorCodes) -> None:
         with contextlib.suppress(H2Error, KeyError):
-            self.engine.reset_stream(stream_id, ErrorCodes.REFUSED_STREAM)
+            self.engine.reset_stream(stream_id, code)
+        self.framed(0)
 
     def _answer_alone(self, stream_id: int, status: int, *, ended: bool) -> None:
         """Answer without the application."""
@@ -370,12 +353,6 @@ class Http2Protocol(asyncio.Protocol):
             self.engine.send_headers(stream_id, headers, end_stream=True)
             if not ended:
                 self.answered_early(stream_id)
-
-    def _stop_late(self, stream_id: int) -> None:
-        del self._late[stream_id]
-        with contextlib.suppress(H2Error, KeyError):
-            self.engine.reset_stream(stream_id, ErrorCodes.NO_ERROR)
-        self.framed(0)
 
     def _wake_senders(self) -> None:
         for stream in tuple(self._streams.values()):

@@ -16,7 +16,7 @@ from baton.kernel.metrics import Metrics
 from baton.kernel.peers import network_of
 from baton.wire.limits import PORT_BUFFER_BYTES, ListenerLimits
 
-__all__ = ["Doorway", "Guest", "PortState"]
+__all__ = ["Doorway", "Guest", "PortState", "Shared"]
 
 log = structlog.get_logger("baton.wire")
 
@@ -54,6 +54,14 @@ class Doorway(Protocol):
     def abort(self) -> None:
         """Cut the connection now."""
         ...
+
+
+class Shared(Protocol):
+    """What the embedded server shares with every protocol."""
+
+    connections: set[Any]
+    tasks: set["asyncio.Task[None]"]
+    default_headers: list[tuple[bytes, bytes]]
 
 
 class PortState:
