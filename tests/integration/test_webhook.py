@@ -1,5 +1,6 @@
 """The operator's webhook over the real port: who may ask, and what happens when it says nothing (video.md 3.4)."""
 
+import contextlib
 import json
 import threading
 import time
@@ -33,7 +34,8 @@ class _Operator(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
-        self.wfile.write(text)
+        with contextlib.suppress(OSError):  # the node may have heard enough
+            self.wfile.write(text)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base class's name
         """Quiet."""
