@@ -76,6 +76,7 @@ class Engine:
 
     def __init__(self) -> None:
         self.jobs: list[SegmentJob] = []
+        self.deadlines_s: list[float] = []
         self.running = 0
         self.cancelled = 0
         self.error: Exception | None = None
@@ -83,8 +84,8 @@ class Engine:
         self.gate.set()
 
     async def transcode(self, job: SegmentJob, *, deadline_s: float) -> TranscodeOutput:
-        del deadline_s
         self.jobs.append(job)
+        self.deadlines_s.append(deadline_s)
         self.running += 1
         try:
             await self.gate.wait()
