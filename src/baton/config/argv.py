@@ -139,7 +139,8 @@ def _refuse(scan: _Scan, name: str, value: str | None, known: Mapping[str, Flag]
         scan.problems.append(f"--{ours} {reason}")
         takes_value = not is_later_switch(ours)
     else:
-        hint = f"; did you mean --{meant}?" if meant else ""
+        why_not = later_reason(meant)
+        hint = f"; --{meant} {why_not}" if why_not else f"; did you mean --{meant}?" if meant else ""
         scan.problems.append(f"unknown option {dash}{printable(name, limit=80)}{hint}")
         flag = known.get(meant)
         takes_value = (flag is None or not flag.kind.is_boolean) and not is_later_switch(meant)

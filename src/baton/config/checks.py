@@ -140,7 +140,9 @@ def warnings_about(settings: Settings, *, service_addr_given: bool) -> list[str]
             "port reads the node's status"
         )
     if not settings.access.verify_signatures:
-        warnings.append("off-chain: nobody pays and signatures of gateways are not verified (--verify-signatures)")
+        warnings.append(
+            "off-chain: signatures of gateways are not verified, anybody may claim any address (--verify-signatures)"
+        )
     if settings.access.fetch_private_networks:
         warnings.append("--fetch-private-networks: gateways can make this node read from private addresses")
     return warnings
