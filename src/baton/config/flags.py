@@ -235,7 +235,7 @@ _ROWS = (
         "storage.memory_limit_bytes",
         values.size(16 * _MIB, 1024 * _GIB),
         "2GiB",
-        "Renditions kept in memory; the oldest go first.",
+        "Bytes of renditions kept, in memory or in the directory; fetched ones go first.",
         _STORE,
     ),
     Flag(
@@ -243,7 +243,7 @@ _ROWS = (
         "storage.grace_s",
         values.duration(30, _DAY_S),
         "60s",
-        "How long renditions stay after their session ended.",
+        "How long renditions stay once they were fetched, and again once their session ended.",
         _STORE,
     ),
     # Access.
