@@ -28,6 +28,7 @@ _SHOWN_BYTES = 32
 _LARGEST_JSON_INT = (1 << 63) - 1
 _DEEPEST = 4
 _TRACE_KEYS = ("exception", "stack")
+_HEAD = ("timestamp", "level", "logger", "event")
 
 
 def configure_logging(settings: LogSettings, *, stream: TextIO | None = None) -> None:
@@ -52,10 +53,11 @@ def configure_logging(settings: LogSettings, *, stream: TextIO | None = None) ->
     )
     render: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, clean]
     if for_people:
+        render.append(_without_blanks)
         colours = terminal and not os.environ.get("NO_COLOR")
         render.append(structlog.dev.ConsoleRenderer(colors=colours, sort_keys=False, pad_event_to=28))
     else:
-        render.append(structlog.processors.JSONRenderer(serializer=_to_json))
+        render += [_head_first, structlog.processors.JSONRenderer(serializer=_to_json)]
     handler = logging.StreamHandler(out)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=before, processors=render))
     root = logging.getLogger()
@@ -79,6 +81,18 @@ def clean(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         else:
             safe[printable(str(key), limit=80)] = _safe(str(key), value, 0)
     return safe
+
+
+def _without_blanks(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """People need no fields that say nothing; programs get every field of a line each time."""
+    return {key: value for key, value in event.items() if value != ""}
+
+
+def _head_first(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Time, level, room and event in front, so that lines can be read without a program too."""
+    head: EventDict = {key: event[key] for key in _HEAD if key in event}
+    head.update(event)
+    return head
 
 
 def _safe(key: str, value: object, depth: int) -> object:

@@ -41,7 +41,6 @@ class EngineStatus:
     state: str
     pid: int = 0
     jobs: int = 0
-    restarts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

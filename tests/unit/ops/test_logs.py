@@ -65,6 +65,23 @@ def test_json_lines_carry_event_level_room_time_and_fields() -> None:
     }
 
 
+def test_json_lines_begin_with_what_a_reader_looks_for() -> None:
+    out = configured()
+    structlog.get_logger("baton.jobs").info("done", aaa=1)
+    assert list(lines(out)[0]) == ["timestamp", "level", "logger", "event", "aaa"]
+
+
+def test_fields_without_text_are_for_programs_only() -> None:
+    texts = {}
+    for form in (LogFormat.CONSOLE, LogFormat.JSON):
+        out = configured(form=form)
+        structlog.get_logger("baton.jobs").info("done", detail="", seq=0, late=False)
+        texts[form] = out.getvalue()
+    assert "detail" not in texts[LogFormat.CONSOLE]
+    assert "seq=0 late=False" in texts[LogFormat.CONSOLE]
+    assert '"detail":""' in texts[LogFormat.JSON]
+
+
 def test_context_of_a_request_is_on_each_of_its_lines() -> None:
     out = configured()
     with structlog.contextvars.bound_contextvars(session="abc"):

@@ -153,7 +153,7 @@ def test_status(tmp_path: Path) -> None:
                 "busy": True,
                 "waiting": 0,
             }
-            assert answer["engines"] == [{"name": "engine 0", "state": "idle", "pid": 7, "jobs": 3, "restarts": 0}]
+            assert answer["engines"] == [{"name": "engine 0", "state": "idle", "pid": 7, "jobs": 3}]
             assert answer["store"] == {"kind": "memory", "used_bytes": 10, "limit_bytes": 100, "objects": 1}
             assert answer["refusals"] == {"capped": 2}
             assert answer["settings"] == [

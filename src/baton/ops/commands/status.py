@@ -40,7 +40,7 @@ def render(answer: Mapping[str, Any], console: Console) -> None:
         facts.add_row(Text(name, style="dim"), Text(value))
     console.print(facts)
     _rows(console, "sessions", _list(answer, "sessions"), ("session_id", "manifest_id", "age_s", "busy", "waiting"))
-    _rows(console, "engines", _list(answer, "engines"), ("name", "state", "pid", "jobs", "restarts"))
+    _rows(console, "engines", _list(answer, "engines"), ("name", "state", "pid", "jobs"))
     refusals = answer.get("refusals")
     if isinstance(refusals, Mapping):
         listed = [{"refused": reason, "times": times} for reason, times in refusals.items() if times]
