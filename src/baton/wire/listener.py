@@ -78,7 +78,9 @@ class Listener:
         try:
             self._sockets = await _bind(self._host, self._wanted_port)
         except OSError as error:
-            message = f"cannot listen on {self._host or '*'}:{self._wanted_port}: {error}"
+            where = f"{self._host or 'all interfaces'}, port {self._wanted_port}"
+            reason = "it is in use" if error.errno == errno.EADDRINUSE else error.strerror
+            message = f"--http-addr: cannot listen on {where}: {reason}"
             raise StartError(message, exit_code=ExitCode.PORT_IN_USE) from error
         wanted = self._state.limits.max_connections
         self._state.max_connections = room_for_connections(wanted)
