@@ -7,6 +7,8 @@ is bounded: headers, body, time; nothing it does can make a caller wait or grow 
 
 import asyncio
 import contextlib
+import os
+import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
@@ -54,6 +56,15 @@ def reason_of(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
+def _why_not(error: OSError | ValueError) -> str:
+    """Why there is no connection, in the system's words without its numbers."""
+    if isinstance(error, socket.gaierror) and error.strerror:
+        return error.strerror
+    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and error.errno:
+        return os.strerror(error.errno)
+    return reason_of(error)
+
+
 def unverified_tls(alpn: Iterable[str]) -> ssl.SSLContext:
     """A client context that takes any certificate and offers ``alpn``."""
     context = ssl.create_default_context()
@@ -89,7 +100,7 @@ async def open_stream(
         message = f"no connection to {host}:{port} within {timeout_s:g} s"
         raise PeerError(message) from error
     except (OSError, ValueError) as error:
-        message = f"no connection to {host}:{port}: {error}"
+        message = f"no connection to {host}:{port}: {_why_not(error)}"
         raise PeerError(message) from error
     try:
         yield reader, writer

@@ -109,6 +109,9 @@ def _command(source: Path, folder: Path, limit_s: float, target_s: float) -> tup
     if not source.is_file():
         message = f"no such file: {source}"
         raise SegmentError(message)
+    if source.stat().st_size == 0:
+        message = f"the file is empty: {source}"
+        raise SegmentError(message)
     module = (sys.executable, "-m", "baton.selftest.segmenter")
     return (*module, str(source.resolve()), str(folder.resolve()), f"{limit_s:g}", f"{target_s:g}")
 
@@ -294,7 +297,9 @@ def main(arguments: list[str]) -> int:
         sys.stdout.write(json.dumps({"error": str(error)}) + "\n")
         return 1
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        sys.stdout.write(json.dumps({"error": f"the file cannot be read as video: {error}"}) + "\n")
+        unknown = isinstance(error, av.error.InvalidDataError | av.error.ArgumentError)
+        reason = "damaged, or no video file" if unknown else getattr(error, "strerror", None) or error
+        sys.stdout.write(json.dumps({"error": f"the file cannot be read as video: {reason}"}) + "\n")
         return 1
     sys.stdout.write(json.dumps(head) + "\n")
     return 0

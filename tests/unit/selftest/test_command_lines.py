@@ -41,7 +41,7 @@ def test_probe_of_nobody_exits_1_with_the_reason(json_wanted: bool) -> None:  # 
         assert report["ok"] is False
         assert [check["name"] for check in report["checks"]] == ["connection"]
     else:
-        assert "no connection to 127.0.0.1:1" in " ".join(result.output.split())
+        assert "no connection to 127.0.0.1:1: Connection refused" in " ".join(result.output.split())
 
 
 def test_demo_of_a_missing_file_exits_1_with_the_reason(tmp_path: Path) -> None:
