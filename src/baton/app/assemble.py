@@ -70,9 +70,9 @@ def run(loaded: Loaded) -> int:
 
 async def _live(loaded: Loaded) -> ExitCode:
     settings = loaded.settings
+    _announce()
     with DataDir.acquire(settings.data_dir) as data_dir:
         assembly = Assembly(loaded, data_dir, await _signer(settings))
-        _announce()
         return await assembly.node().run()
 
 
@@ -87,7 +87,7 @@ def _announce() -> None:
     log.info("baton starts", version=VERSION, node_version=NODE_VERSION, pid=os.getpid())
     log.warning(
         "off-chain: nobody pays for anything here",
-        meaning="no prices, no tickets, no balances; whoever reaches the port is served",
+        meaning="no prices, no tickets, no balances",
     )
 
 

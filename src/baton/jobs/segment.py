@@ -148,5 +148,5 @@ class SegmentDesk:
             engine_ms=report.engine_ms,
             decoded_px=report.decoded_px,
             encoded_px=report.encoded_px,
-            paid=admitted.settled if admitted is not None else False,
+            settled=admitted.settled if admitted is not None else False,
         )
