@@ -1,5 +1,7 @@
 """The node's messages and headers against the network's vectors as literal bytes (10.2, 10.9)."""
 
+from dataclasses import replace
+
 import pytest
 
 from baton.jobs.messages import (
@@ -67,6 +69,12 @@ def test_flattened_segment_matches_vector() -> None:
 )
 def test_hash_of_any_length_is_right_aligned_into_a_word(content_hash: bytes, word: bytes) -> None:
     assert flatten_segment(metadata(seq=0, content_hash=content_hash, signature=b""))[38:70] == word
+
+
+@pytest.mark.parametrize(("name", "digits"), vectors.PROFILE_IDS.items())
+def test_profile_goes_into_the_flattened_segment_as_the_id_of_the_vector(name: str, digits: str) -> None:
+    made = replace(metadata(seq=0, content_hash=b"", signature=b""), profiles=(PRESETS[name],))
+    assert flatten_segment(made)[70:] == digits.encode()
 
 
 def test_negative_sequence_counts_as_its_absolute_value() -> None:

@@ -102,6 +102,34 @@ def test_a_full_node_answers_only_callers_whose_token_runs_out_and_once_per_stre
     assert table.grant_refresh(caller="gateway", unix_now=900.0, now=31.0, refresh_s=180)
 
 
+def test_a_refresh_that_led_to_its_session_leaves_the_next_stream_its_own() -> None:
+    table = SessionTable(limit=2)
+    table.open(opening("a", manifest="1", expires=1000), 0.0)
+    table.open(opening("b", manifest="2", expires=1010), 0.0)
+    assert table.grant_refresh(caller="gateway", unix_now=825.0, now=0.0, refresh_s=180)
+    table.open(opening("a2", manifest="1", expires=2625), 1.0)
+    assert table.grant_refresh(caller="gateway", unix_now=835.0, now=10.0, refresh_s=180)
+
+
+def test_an_old_session_goes_with_the_last_of_its_segments_not_with_the_first() -> None:
+    table = SessionTable(limit=1)
+    table.open(opening("a"), 0.0)
+    first, second = table.started(SessionId("a")), table.started(SessionId("a"))
+    table.open(opening("b"), 1.0)
+    assert table.finished(first, 2.0) is None
+    assert table.get(SessionId("a")) is second
+    assert table.finished(second, 3.0) == "a"
+    assert table.get(SessionId("a")) is None
+
+
+def test_seventy_seconds_run_from_the_end_of_the_last_segment() -> None:
+    table = SessionTable(limit=1)
+    table.open(opening("a"), 0.0)
+    table.finished(table.started(SessionId("a")), 60.0)
+    assert table.expire(60.0 + IDLE_TIMEOUT_S - 0.1) == ()
+    assert table.expire(60.0 + IDLE_TIMEOUT_S) == ("a",)
+
+
 def test_a_session_opened_again_does_not_count_the_work_of_its_former_life() -> None:
     table = SessionTable(limit=1)
     table.open(opening("a"), 0.0)

@@ -85,13 +85,37 @@ def test_a_fast_line_takes_more_than_four_and_a_slow_one_does_not() -> None:
         for number in range(1, 6):
             group.create_task(segments.work(number))
         await settle()
-        extra = group.create_task(segments.work(6, budget_s=8.0))
+        with pytest.raises(CapacityError):
+            await segments.work(6, budget_s=2.9)
+        extra = group.create_task(segments.work(6, budget_s=3.0))  # who runs, four that wait, itself: 0.5 s each
         await settle()
         assert segments.line.waiting == WAITING_ALWAYS + 1
         with pytest.raises(CapacityError):
             await segments.work(7, budget_s=1.0)
         segments.let_go(*range(1, 7))
         await extra
+
+    scenario(body)
+
+
+def test_who_came_in_on_an_estimate_that_was_wrong_is_busy_and_the_first_four_are_not() -> None:
+    async def body(clock: ManualClock, segments: Segments, group: asyncio.TaskGroup) -> None:
+        first = group.create_task(segments.work(0))
+        await settle()
+        clock.advance(0.5)
+        segments.let_go(0)
+        await first
+        promised = [group.create_task(segments.work(number)) for number in range(1, 6)]
+        await settle()
+        extra = asyncio.create_task(segments.work(6))
+        await settle()
+        clock.advance(8.1)
+        segments.let_go(*range(1, 7))
+        with pytest.raises(CapacityError) as refused:
+            await extra
+        assert refused.value.text == Text.BUSY
+        assert [round(waited_s, 1) for waited_s in await asyncio.gather(*promised)] == [0.0, 8.1, 8.1, 8.1, 8.1]
+        assert segments.order == [0, 1, 2, 3, 4, 5]
 
     scenario(body)
 
