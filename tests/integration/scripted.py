@@ -20,6 +20,7 @@ from baton.kernel.errors import BatonError
 from baton.kernel.metrics import SilentMetrics
 from baton.media.job import RenditionOutput, TranscodeOutput, TranscodeRequest
 from baton.node.drain import Drain, DrainState
+from baton.storage.bucket import SessionStores
 from baton.storage.memory import MemoryMediaStore
 from baton.storage.secrets import TokenSecrets
 from baton.storage.shelf import ShelfLimits
@@ -27,6 +28,7 @@ from baton.storage.spool import FileSpool
 from baton.video.local import LocalTranscoder
 from baton.video.sessions import SessionTable
 from baton.wire.clients.fetch import HttpSegmentFetcher
+from baton.wire.clients.post import HttpObjectPoster
 from baton.wire.limits import ListenerLimits
 from baton.wire.listener import Listener
 from baton.wire.tls import CertificateSource
@@ -95,8 +97,13 @@ class ScriptedPort:
             metrics=metrics,
             signer=KeystoreSigner(VECTOR_KEY.secret),
             keys=TokenSecrets.load(folder / "token-secrets.json", clock=clock),
-            streams=Streams(table=SessionTable(limit=100), store=store, clock=clock, metrics=metrics),
-            store=store,
+            streams=Streams(
+                table=SessionTable(limit=100),
+                stores=SessionStores(own=store, poster=HttpObjectPoster(allow_private=False), metrics=metrics),
+                clock=clock,
+                metrics=metrics,
+            ),
+            offers=None,
             served=store,
             spool=FileSpool(folder=folder / "work", metrics=metrics),
             fetcher=HttpSegmentFetcher(allow_private=False),

@@ -16,8 +16,9 @@ from baton.app.use_cases import Adapters, Served, port_application
 from baton.app.view import NodeView, Tally
 from baton.chain.signer import KeystoreSigner, NoSigner
 from baton.config.load import Loaded
-from baton.config.model import PortSettings, Settings
-from baton.jobs.ports import Signer
+from baton.config.model import PortSettings, Settings, StorageSettings
+from baton.config.stores import S3Address, read_store
+from baton.jobs.ports import SegmentFetcher, Signer
 from baton.jobs.streams import Streams
 from baton.kernel.capabilities import Capabilities, Capability, capability_name
 from baton.kernel.clock import SystemClock
@@ -33,9 +34,11 @@ from baton.node.supervisor import Node
 from baton.ops.api import ManagementPort
 from baton.ops.metrics import PrometheusMetrics, node_id
 from baton.ops.status import StatusBoard
+from baton.storage.bucket import BucketMediaStore, SessionStores
 from baton.storage.data_dir import DataDir
 from baton.storage.directory import DirectoryMediaStore
 from baton.storage.memory import MemoryMediaStore
+from baton.storage.policy import GoogleAccount, S3Account, StoreAccount
 from baton.storage.secrets import TokenSecrets
 from baton.storage.shelf import ShelfLimits
 from baton.storage.spool import FileSpool
@@ -43,6 +46,8 @@ from baton.video.local import LocalTranscoder
 from baton.video.sessions import SessionTable
 from baton.wire.availability import AvailabilityCheck
 from baton.wire.clients.fetch import HttpSegmentFetcher
+from baton.wire.clients.nearby import OwnStoreFetcher
+from baton.wire.clients.post import HttpObjectPoster
 from baton.wire.clients.webhook import HttpAuthWebhook
 from baton.wire.limits import ListenerLimits
 from baton.wire.listener import Listener
@@ -55,7 +60,12 @@ log = structlog.get_logger("baton.app")
 _PORT_GRACE_S = 4.0
 """What answers on their way get to arrive once everything else is done."""
 
-_NODE_CAPABILITIES = (Capability.STORAGE_DIRECT, Capability.AUTH_TOKEN)
+_NODE_CAPABILITIES = (
+    Capability.STORAGE_DIRECT,
+    Capability.STORAGE_S3,
+    Capability.STORAGE_GCS,
+    Capability.AUTH_TOKEN,
+)
 """What the node itself provides, whatever its engine can do."""
 
 
@@ -115,14 +125,19 @@ class Assembly:
         self._health = Health(drain=self._drain, metrics=self._metrics)
         self._offer = _Offer(_offering(()))
         self._keys = TokenSecrets.load(data_dir.token_secrets, clock=self._clock)
+        self._fetcher = HttpSegmentFetcher(allow_private=settings.access.fetch_private_networks)
+        self._poster = HttpObjectPoster(allow_private=settings.access.fetch_private_networks)
+        # The operator's own bucket may lie anywhere, but it leads nowhere else.
+        self._own_fetcher = HttpSegmentFetcher(allow_private=True, max_redirects=0)
+        self._own_poster = HttpObjectPoster(allow_private=True)
+        self._account = _bucket_account(settings.storage)
         self._store = self._media_store()
         self._spool = FileSpool(folder=data_dir.work, metrics=self._metrics)
-        self._fetcher = HttpSegmentFetcher(allow_private=settings.access.fetch_private_networks)
         self._webhook = self._auth_webhook()
         self._pool = self._engine_pool()
         self._streams = Streams(
             table=SessionTable(limit=settings.video.max_sessions),
-            store=self._store,
+            stores=SessionStores(own=self._store, poster=self._poster, metrics=self._metrics),
             clock=self._clock,
             metrics=self._metrics,
         )
@@ -133,8 +148,12 @@ class Assembly:
 
     # Parts.
 
-    def _media_store(self) -> MemoryMediaStore | DirectoryMediaStore:
+    def _media_store(self) -> MemoryMediaStore | DirectoryMediaStore | BucketMediaStore:
         storage = self._settings.storage
+        if self._account is not None:
+            return BucketMediaStore(
+                account=self._account, poster=self._own_poster, clock=self._clock, metrics=self._metrics
+            )
         limits = ShelfLimits(total_bytes=storage.memory_limit_bytes, grace_s=storage.grace_s)
         base_uri = self._settings.port.service_uri
         if not storage.object_store:
@@ -146,6 +165,11 @@ class Assembly:
             clock=self._clock,
             metrics=self._metrics,
         )
+
+    def _segment_fetcher(self) -> SegmentFetcher:
+        if self._account is None:
+            return self._fetcher
+        return OwnStoreFetcher(host=self._account.host, near=self._own_fetcher, far=self._fetcher)
 
     def _auth_webhook(self) -> HttpAuthWebhook | None:
         access = self._settings.access
@@ -184,10 +208,10 @@ class Assembly:
                 signer=self._signer,
                 keys=self._keys,
                 streams=self._streams,
-                store=self._store,
+                offers=self._store if isinstance(self._store, BucketMediaStore) else None,
                 served=self._store,
                 spool=self._spool,
-                fetcher=self._fetcher,
+                fetcher=self._segment_fetcher(),
                 transcoder=LocalTranscoder(engine=self._pool) if self._pool is not None else None,
                 gate=self._drain,
                 webhook=self._webhook,
@@ -223,8 +247,8 @@ class Assembly:
             streams=self._streams,
             pool=self._pool,
             store=self._store,
-            store_kind="directory" if settings.storage.object_store else "memory",
-            store_limit_bytes=settings.storage.memory_limit_bytes,
+            store_kind=_store_kind(self._store),
+            store_limit_bytes=settings.storage.memory_limit_bytes if self._account is None else 0,
             tally=self._metrics,
             clock=self._clock,
         )
@@ -310,8 +334,9 @@ class Assembly:
         self._spool.close()
 
     async def _close_clients(self) -> None:
-        with contextlib.suppress(OSError):
-            await self._fetcher.close()
+        for client in (self._fetcher, self._own_fetcher, self._poster, self._own_poster):
+            with contextlib.suppress(OSError):
+                await client.close()
         if self._webhook is not None:
             with contextlib.suppress(OSError):
                 await self._webhook.close()
@@ -337,6 +362,21 @@ def _offering(engine_ids: tuple[int, ...]) -> Capabilities:
     """The node's offer: its own version is also the least it asks of others (video.md 5.5)."""
     ids = sorted({*engine_ids, *_NODE_CAPABILITIES})
     return Capabilities.offering(ids, version=NODE_VERSION, min_version=NODE_VERSION)
+
+
+def _bucket_account(storage: StorageSettings) -> StoreAccount | None:
+    """The owner of the bucket that renditions go to; None for memory and directories."""
+    if "://" not in storage.object_store:
+        return None
+    _, address = read_store(storage.object_store)
+    return S3Account(address) if isinstance(address, S3Address) else GoogleAccount.load(address)
+
+
+def _store_kind(store: MemoryMediaStore | DirectoryMediaStore | BucketMediaStore) -> str:
+    """The store's name in the status answer."""
+    if isinstance(store, BucketMediaStore):
+        return "bucket"
+    return "directory" if isinstance(store, DirectoryMediaStore) else "memory"
 
 
 async def _rest() -> None:

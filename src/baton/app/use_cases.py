@@ -11,7 +11,7 @@ from baton.jobs.info import InfoBuilder
 from baton.jobs.intake import Intake
 from baton.jobs.messages import Price
 from baton.jobs.offchain import OffchainPayments, SignatureCheck, TrustingCheck
-from baton.jobs.ports import MediaStore, SegmentFetcher, SegmentSpool, SenderCheck, ServedMedia, Signer
+from baton.jobs.ports import SegmentFetcher, SegmentSpool, SenderCheck, ServedMedia, Signer, StoreOffers
 from baton.jobs.segment import SegmentDesk
 from baton.jobs.streams import Streams
 from baton.jobs.tokens import TokenKeys, TokenMint
@@ -41,7 +41,7 @@ class Adapters:
     signer: Signer
     keys: TokenKeys
     streams: Streams
-    store: MediaStore
+    offers: StoreOffers | None
     served: ServedMedia
     spool: SegmentSpool
     fetcher: SegmentFetcher
@@ -71,6 +71,7 @@ def port_application(parts: Adapters) -> Served:
         signer=parts.signer,
         payments=payments,
         capabilities=parts.capabilities,
+        offers=parts.offers,
     )
     discovery = Discovery(
         senders=senders,
@@ -96,7 +97,6 @@ def port_application(parts: Adapters) -> Served:
     work = Work(
         streams=parts.streams,
         transcoder=parts.transcoder,
-        store=parts.store,
         signer=parts.signer,
         payments=payments,
         clock=parts.clock,

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from baton.config.model import BindAddress
+from baton.config.stores import STORE_SCHEMES, read_store
 from baton.config.values import BadValueError, Base, Kind, Raw, read_text
-from baton.kernel.redaction import redact_url
+from baton.kernel.redaction import HIDDEN, redact_url
 
 __all__ = [
     "SERVICE_PORT",
@@ -231,23 +232,25 @@ def web_url() -> Kind:
 
 
 def object_store() -> Kind:
-    """Where renditions go: empty (memory), a directory or a ``file://`` URL; read as an absolute path.
+    """Where renditions go: empty (memory), a directory or ``file://`` URL, or a bucket as ``config.stores`` reads it.
 
-    The reference's S3 and Google schemes are known by name and refused until they exist.
+    A directory is read as an absolute path. Other schemes of the reference are known by name and refused.
     """
 
     def read(raw: Raw, base: Base) -> str:
         text = read_text(raw)
         if not text or "\0" in text:
             if text:
-                message = "must be a directory or a file:// URL"
+                message = "must be a directory, a file:// URL or a bucket"
                 raise _bad(message)
             return ""
         scheme, mark, rest = text.partition("://")
         if not mark:
             return str(base.resolve(text))
+        if scheme.lower() in STORE_SCHEMES:
+            return read_store(text, base=base)[0]
         if scheme.lower() != "file":
-            message = f"names a store that is not supported yet by this version ({scheme.lower()}://)"
+            message = f"names a store that is not supported by this version ({scheme.lower()}://)"
             raise _bad(message)
         local = unquote(rest.removeprefix("localhost"))
         if not local.startswith("/") or "\0" in local:
@@ -255,4 +258,12 @@ def object_store() -> Kind:
             raise _bad(message)
         return str(base.resolve(local))
 
-    return Kind("directory or file:// URL", read, show=redact_url)
+    return Kind("directory, file://, s3://, s3+http(s):// or gs:// URL", read, show=_shown_store)
+
+
+def _shown_store(text: str) -> str:
+    """A store without its credentials, also when the @ behind them was forgotten."""
+    scheme, mark, rest = text.partition("://")
+    if mark and scheme.lower() not in {"file", "gs"} and "@" not in rest:
+        return f"{scheme}{mark}{HIDDEN}"
+    return redact_url(text)

@@ -226,7 +226,7 @@ _ROWS = (
         "storage.object_store",
         addresses.object_store(),
         "",
-        "Directory that keeps renditions instead of memory.",
+        "Directory or bucket that keeps renditions instead of memory.",
         _STORE,
         default_note="memory",
     ),

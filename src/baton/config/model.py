@@ -3,7 +3,7 @@
 Units live in names. Every field here is set by exactly one row of ``config.flags``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
@@ -91,8 +91,9 @@ class EngineSettings:
 class StorageSettings:
     """Where renditions wait for the gateway."""
 
-    object_store: str = ""
-    """Empty: in memory, served under ``/stream/``. A path or ``file://`` URL: a local directory, served likewise."""
+    object_store: str = field(default="", repr=False)
+    """Empty: in memory, served under ``/stream/``. A path: a local directory, served likewise. With a scheme: a bucket,
+    as ``config.stores`` reads it, its credentials included. Never printed as it is."""
     memory_limit_bytes: int = 2 << 30
     grace_s: float = 60.0
     """How long renditions stay after their session ended."""

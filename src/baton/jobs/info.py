@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from baton.jobs.messages import AuthToken, OrchestratorInfo, Price
-from baton.jobs.ports import Payments, Signer
+from baton.jobs.ports import Payments, Signer, StoreOffers
 from baton.kernel.capabilities import Capabilities
 from baton.kernel.ids import Address
 
@@ -21,13 +21,18 @@ class InfoBuilder:
         signer: Signer,
         payments: Payments,
         capabilities: Callable[[], Capabilities],
+        offers: StoreOffers | None = None,
     ) -> None:
-        """``service_uri`` has no trailing slash: gateways append ``/segment`` to it textually."""
+        """``service_uri`` has no trailing slash: gateways append ``/segment`` to it textually.
+
+        ``offers`` is there when the node's own store is a bucket that gateways may write to.
+        """
         self._service_uri = service_uri
         self._nodes = nodes
         self._signer = signer
         self._payments = payments
         self._capabilities = capabilities
+        self._offers = offers
 
     @property
     def own_capabilities(self) -> Capabilities:
@@ -55,6 +60,7 @@ class InfoBuilder:
         quote = await self._payments.quote(
             sender=sender, session_id=token.session_id, capabilities=requested, price_override=price_override
         )
+        storage = () if self._offers is None else (await self._offers.offer(token.session_id),)
         return OrchestratorInfo(
             transcoder=self._service_uri,
             address=self._signer.address,
@@ -64,4 +70,5 @@ class InfoBuilder:
             ticket_params=quote.ticket_params,
             price=quote.price,
             capability_prices=quote.capability_prices if requested is None else (),
+            storage=storage,
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
-from baton.jobs.messages import Payment, Price, TicketParams
+from baton.jobs.messages import ObjectStoreOffer, Payment, Price, TicketParams
 from baton.kernel.capabilities import Capabilities
 from baton.kernel.ids import Address, SessionId
 
@@ -14,8 +14,10 @@ __all__ = [
     "AuthWebhook",
     "FetchError",
     "MediaStore",
+    "ObjectPoster",
     "Payments",
     "Quote",
+    "RenditionStores",
     "SegmentFetcher",
     "SegmentSpool",
     "SenderCheck",
@@ -25,6 +27,7 @@ __all__ = [
     "SpoolError",
     "SpooledSegment",
     "StoreError",
+    "StoreOffers",
     "WebhookRefusedError",
 ]
 
@@ -122,6 +125,37 @@ class MediaStore(Protocol):
 
     async def end_session(self, session_id: SessionId) -> None:
         """The session is over: its objects go after a grace period. Unknown sessions are fine."""
+        ...
+
+
+class RenditionStores(Protocol):
+    """Which store a session writes to: the node's own, or one that its gateway lends (video.md 4.5, 6.3)."""
+
+    def for_session(self, offer: ObjectStoreOffer | None) -> MediaStore:
+        """The store for a session whose first segment came with ``offer``; whoever asks remembers the answer."""
+        ...
+
+    async def end_session(self, session_id: SessionId) -> None:
+        """The session is over, wherever its renditions went."""
+        ...
+
+
+class StoreOffers(Protocol):
+    """Leave for gateways to write into the node's own bucket (video.md 3.3)."""
+
+    async def offer(self, session_id: SessionId) -> ObjectStoreOffer:
+        """What lets a gateway write into the folder of one session."""
+        ...
+
+
+class ObjectPoster(Protocol):
+    """Posts an object by form into a bucket that somebody gave leave for."""
+
+    async def post(self, offer: ObjectStoreOffer, *, name: str, data: bytes, content_type: str) -> str:
+        """Write ``data`` as ``<key prefix>/<name>`` and return its URL.
+
+        Raises ``StoreError``, its text the store's own words where it had any.
+        """
         ...
 
 

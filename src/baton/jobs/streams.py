@@ -7,10 +7,12 @@ for too long, or another session took it over.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import structlog
 
-from baton.jobs.ports import MediaStore
+from baton.jobs.messages import ObjectStoreOffer
+from baton.jobs.ports import MediaStore, RenditionStores
 from baton.jobs.tokens import TOKEN_REFRESH_S
 from baton.kernel.clock import Clock
 from baton.kernel.ids import SessionId, shown_session
@@ -18,23 +20,32 @@ from baton.kernel.metrics import Metrics
 from baton.video.sessions import Opening, SessionTable
 from baton.video.turns import Turnstile
 
-__all__ = ["Streams"]
+__all__ = ["Streams", "Turn"]
 
 log = structlog.get_logger("baton.jobs")
 
 _SWEEP_S = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A segment's turn: how long it waited, and where its renditions go. The store stays good after the turn."""
+
+    waited_s: float
+    store: MediaStore
+
+
 class Streams:
     """Every stream the node works on. Belongs to the event loop."""
 
-    def __init__(self, *, table: SessionTable, store: MediaStore, clock: Clock, metrics: Metrics) -> None:
-        """``store`` is told when a session ends, so that its renditions go after their grace period."""
+    def __init__(self, *, table: SessionTable, stores: RenditionStores, clock: Clock, metrics: Metrics) -> None:
+        """``stores`` are told when a session ends, so that its renditions go after their grace period."""
         self._table = table
-        self._store = store
+        self._stores = stores
         self._clock = clock
         self._metrics = metrics
         self._turns: dict[SessionId, Turnstile] = {}
+        self._outputs: dict[SessionId, MediaStore] = {}
         metrics.set("max_sessions_total", table.limit)
         metrics.set("current_sessions_total", 0)
 
@@ -60,8 +71,10 @@ class Streams:
         )
 
     @asynccontextmanager
-    async def turn(self, opening: Opening, *, budget_s: float) -> AsyncIterator[float]:
-        """Open the session if need be and hold its turn; yields the seconds waited.
+    async def turn(
+        self, opening: Opening, *, budget_s: float, storage: ObjectStoreOffer | None = None
+    ) -> AsyncIterator[Turn]:
+        """Open the session if need be and hold its turn. What ``storage`` says counts for a session's first segment.
 
         Raises:
             CapacityError: ``OrchestratorCapped``, ``OrchestratorBusy`` or ``Session ended``.
@@ -70,13 +83,16 @@ class Streams:
         session = self._table.open(opening, self._clock.monotonic())
         row = self._table.started(session.session_id)
         line = self._turns.setdefault(session.session_id, Turnstile(clock=self._clock))
+        output = self._outputs.get(session.session_id)
+        if output is None:
+            output = self._outputs[session.session_id] = self._stores.for_session(storage)
         if opening.session_id not in before:
             log.info("session opened", session=shown_session(opening.session_id), manifest=opening.manifest_id)
         self._publish()
         try:
             await self._forget(before - {s.session_id for s in self._table.sessions()}, reason="continued")
             async with line.turn(budget_s=budget_s) as waited_s:
-                yield waited_s
+                yield Turn(waited_s=waited_s, store=output)
         finally:
             closed = self._table.finished(row, self._clock.monotonic())
             if closed is not None:
@@ -95,6 +111,7 @@ class Streams:
 
     async def _forget(self, session_ids: set[SessionId], *, reason: str) -> None:
         for session_id in session_ids:
+            self._outputs.pop(session_id, None)
             line = self._turns.pop(session_id, None)
             if line is not None:
                 line.close()
@@ -103,7 +120,7 @@ class Streams:
         if session_ids:
             self._publish()
         for session_id in session_ids:
-            await self._store.end_session(session_id)
+            await self._stores.end_session(session_id)
 
     def _publish(self) -> None:
         self._metrics.set("current_sessions_total", self._table.open_count)

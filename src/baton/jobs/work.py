@@ -10,7 +10,7 @@ from baton.jobs.admission import AdmittedSegment
 from baton.jobs.messages import RenditionRef, SegmentResult
 from baton.jobs.naming import rendition_names
 from baton.jobs.ports import MediaStore, Payments, Signer, SpooledSegment, StoreError
-from baton.jobs.streams import Streams
+from baton.jobs.streams import Streams, Turn
 from baton.kernel.clock import Clock
 from baton.kernel.crypto import keccak256
 from baton.kernel.errors import CapacityError, Text, TranscodeError
@@ -44,7 +44,6 @@ class Work:
         *,
         streams: Streams,
         transcoder: Transcoder | None,
-        store: MediaStore,
         signer: Signer,
         payments: Payments,
         clock: Clock,
@@ -53,7 +52,6 @@ class Work:
         """``transcoder`` None is a node that transcodes nothing itself."""
         self._streams = streams
         self._transcoder = transcoder
-        self._store = store
         self._signer = signer
         self._payments = payments
         self._clock = clock
@@ -62,8 +60,8 @@ class Work:
     async def perform(self, admitted: AdmittedSegment, spooled: SpooledSegment) -> tuple[SegmentResult, Report]:
         """The answer for one segment. Cancelling it cancels the work; what was held is then released by admission."""
         try:
-            waited_ms, output = await self._transcode(admitted, spooled)
-            renditions = await self._keep(admitted, output.renditions)
+            turn, output = await self._transcode(admitted, spooled)
+            renditions = await self._keep(admitted, output.renditions, turn.store)
         except CapacityError as error:
             return self._failed(admitted, error.text), Report(outcome="capacity", detail=error.detail or error.text)
         except TranscodeError as error:
@@ -80,7 +78,7 @@ class Work:
         self._metrics.add("mil_pixels_processed", pixels / _MEGA)
         report = Report(
             outcome="transcoded",
-            waited_ms=waited_ms,
+            waited_ms=round(turn.waited_s * 1000),
             engine_ms=output.engine_ms,
             decoded_px=output.decoded_px,
             encoded_px=pixels,
@@ -90,12 +88,13 @@ class Work:
         )
         return result, report
 
-    async def _transcode(self, admitted: AdmittedSegment, spooled: SpooledSegment) -> tuple[int, TranscodeOutput]:
+    async def _transcode(self, admitted: AdmittedSegment, spooled: SpooledSegment) -> tuple[Turn, TranscodeOutput]:
         remaining_s = admitted.deadline - self._clock.monotonic()
-        async with self._streams.turn(admitted.opening, budget_s=remaining_s) as waited_s:
+        storage = admitted.metadata.storage
+        async with self._streams.turn(admitted.opening, budget_s=remaining_s, storage=storage) as turn:
             if self._transcoder is None:
                 raise TranscodeError(Text.NO_TRANSCODER)
-            self._metrics.observe("queue_wait_seconds", waited_s)
+            self._metrics.observe("queue_wait_seconds", turn.waited_s)
             started = self._clock.monotonic()
             output = await self._transcoder.transcode(
                 self._job(admitted, spooled), deadline_s=max(0.0, admitted.deadline - started)
@@ -105,7 +104,7 @@ class Work:
         self._metrics.add("segment_transcoded_total")
         self._metrics.observe("transcode_time_seconds", took_s)
         self._metrics.observe("transcode_score", duration_s / max(took_s, 1e-3))
-        return round(waited_s * 1000), output
+        return turn, output
 
     def _job(self, admitted: AdmittedSegment, spooled: SpooledSegment) -> SegmentJob:
         metadata = admitted.metadata
@@ -123,20 +122,34 @@ class Work:
             force_reinit=metadata.force_reinit,
         )
 
-    async def _keep(self, admitted: AdmittedSegment, outputs: tuple[RenditionOutput, ...]) -> tuple[RenditionRef, ...]:
-        """Store every rendition; one that cannot be kept fails the whole segment (video.md 11.2 item 20)."""
+    async def _keep(
+        self, admitted: AdmittedSegment, outputs: tuple[RenditionOutput, ...], store: MediaStore
+    ) -> tuple[RenditionRef, ...]:
+        """Store all renditions at once; one that cannot be kept fails the whole segment (video.md 11.2 item 20)."""
         metadata = admitted.metadata
         names = rendition_names(metadata.profiles, seq=metadata.seq)
-        kept = []
-        for name, profile, output in zip(names, metadata.profiles, outputs, strict=True):
-            url = await self._store.save(
-                session_id=admitted.opening.session_id,
-                name=name,
-                data=output.data,
-                content_type=profile.format.mime_type,
-            )
-            kept.append(RenditionRef(url=url, pixels=output.pixels))
-        return tuple(kept)
+        try:
+            async with asyncio.TaskGroup() as group:
+                saves = [
+                    group.create_task(
+                        store.save(
+                            session_id=admitted.opening.session_id,
+                            name=name,
+                            data=output.data,
+                            content_type=profile.format.mime_type,
+                        )
+                    )
+                    for name, profile, output in zip(names, metadata.profiles, outputs, strict=True)
+                ]
+        except ExceptionGroup as failures:
+            # The first that failed speaks for all; anything that is no StoreError goes on as it is.
+            refused, other = failures.split(StoreError)
+            if refused is None or other is not None:
+                raise
+            raise refused.exceptions[0] from None
+        return tuple(
+            RenditionRef(url=save.result(), pixels=output.pixels) for save, output in zip(saves, outputs, strict=True)
+        )
 
     def _sign(self, outputs: tuple[RenditionOutput, ...]) -> bytes:
         """Our signature over the hashes of all renditions in profile order; hashing megabytes is a thread's work."""

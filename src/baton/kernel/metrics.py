@@ -82,6 +82,7 @@ _ROWS = (
     Metric("media_store_bytes", _G, "Bytes of renditions kept for gateways"),
     Metric("media_store_objects", _G, "Renditions kept for gateways"),
     Metric("media_store_evictions_total", _C, "Renditions dropped before their time to stay within the limit"),
+    Metric("object_store_failures_total", _C, "Renditions a bucket did not take, by whose bucket", ("owner",)),
     Metric("spool_bytes", _G, "Bytes of segments on disk until their work is done"),
     Metric("port_connections", _G, "Open connections on the service port"),
     Metric("port_refusals_total", _C, "Connections or streams cut on the service port, by reason", ("reason",)),

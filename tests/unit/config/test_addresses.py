@@ -142,6 +142,9 @@ def test_web_url_refused(url: str) -> None:
         ("/var/r/", "/var/r"),
         ("file:///var/a%20b", "/var/a b"),
         ("file://localhost/var/r", "/var/r"),
+        ("s3://key:secret@eu-west-1/bucket", "s3://key:secret@eu-west-1/bucket"),
+        ("gs://bucket?keyfile=key.json", "gs://bucket?keyfile=/srv/key.json"),
+        ("gs://bucket/a%20b?keyfile=~/k%20.json", "gs://bucket/a%20b?keyfile=/home/op/k%20.json"),
     ],
 )
 def test_object_store(text: str, where: str) -> None:
@@ -151,8 +154,9 @@ def test_object_store(text: str, where: str) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("s3://key:secret@region/bucket", r"not supported yet by this version \(s3://\)"),
-        ("gs://bucket", r"not supported yet"),
+        ("ipfs://cid", r"not supported by this version \(ipfs://\)"),
+        ("w3s://x", r"not supported by this version"),
+        ("gs://bucket", r"needs the key of a service account"),
         ("file://host/x", "must be a directory"),
         ("file:///a%00b", "must be a directory"),
         ("a\0b", "must be a directory"),

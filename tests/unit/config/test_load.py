@@ -388,7 +388,11 @@ def test_no_secret_is_ever_shown(place: Place) -> None:
     [
         ["--auth-webhook-url", "ftp://user:hunter2@x/?k=hunter2"],
         ["--auth-webhook-url", "https://user:hun/ter2hunter2@x:y"],
-        ["--object-store", "s3://key:hunter2@region/bucket"],
+        ["--object-store", "s3://key:hunter2@region/"],
+        ["--object-store", "s3://key:hun/ter2hunter2@region/bucket"],
+        ["--object-store", "s3://key:hunter2"],
+        ["--object-store", "s3+https://hunter2@host/bucket"],
+        ["--object-store", "gs://hunter2@bucket?keyfile=hunter2"],
         ["--service-addr", "https://user:hunter2@x"],
         ["--service-addr", "user:hunter2@x"],
         ["--nodes", "good.example,https://user:hunter2@x/?q=hunter2"],

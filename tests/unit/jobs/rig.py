@@ -10,7 +10,15 @@ from baton.jobs.admission import Admission, SegmentRequest
 from baton.jobs.discovery import Discovery
 from baton.jobs.info import InfoBuilder
 from baton.jobs.intake import Intake
-from baton.jobs.messages import AuthToken, OrchestratorRequest, Payment, Price, SegmentMetadata, SegmentResult
+from baton.jobs.messages import (
+    AuthToken,
+    ObjectStoreOffer,
+    OrchestratorRequest,
+    Payment,
+    Price,
+    SegmentMetadata,
+    SegmentResult,
+)
 from baton.jobs.offchain import SignatureCheck, TrustingCheck
 from baton.jobs.ports import Admitted, FetchError, Quote, SpooledSegment, SpoolError, StoreError, WebhookRefusedError
 from baton.jobs.segment import SegmentDesk
@@ -213,6 +221,20 @@ class Gate:
     takes_segments: bool = True
 
 
+class Stores:
+    """Satisfies ``RenditionStores``; ``lent`` holds a store per host that gateways lent."""
+
+    def __init__(self, own: Store, lent: dict[str, Store] | None = None) -> None:
+        self.own = own
+        self.lent = {} if lent is None else lent
+
+    def for_session(self, offer: ObjectStoreOffer | None) -> Store:
+        return self.own if offer is None else self.lent.setdefault(offer.host, Store())
+
+    async def end_session(self, session_id: SessionId) -> None:
+        await self.own.end_session(session_id)
+
+
 class Secret:
     current = b"s" * 32
 
@@ -234,6 +256,7 @@ class Rig:
     engine: Engine = field(default_factory=Engine)
     spool: Spool = field(default_factory=Spool)
     store: Store = field(default_factory=Store)
+    lent: dict[str, Store] = field(default_factory=dict)
     gate: Gate = field(default_factory=Gate)
     webhook: Webhook = field(default_factory=Webhook)
     accepted: int = 0
@@ -247,7 +270,10 @@ class Rig:
         senders = SignatureCheck() if self.verify else TrustingCheck()
         self.mint = TokenMint(keys=Secret(), clock=self.clock)
         self.streams = Streams(
-            table=SessionTable(limit=self.max_sessions), store=self.store, clock=self.clock, metrics=metrics
+            table=SessionTable(limit=self.max_sessions),
+            stores=Stores(self.store, self.lent),
+            clock=self.clock,
+            metrics=metrics,
         )
         info = InfoBuilder(
             service_uri=self.service_uri,
@@ -270,7 +296,6 @@ class Rig:
         work = Work(
             streams=self.streams,
             transcoder=self.engine,
-            store=self.store,
             signer=self.signer,
             payments=self.ledger,
             clock=self.clock,

@@ -13,7 +13,7 @@ from baton.kernel.ids import ManifestId, SessionId
 from baton.kernel.metrics import SilentMetrics
 from baton.video.sessions import Opening, SessionTable
 from tests.support import run
-from tests.unit.jobs.rig import Store
+from tests.unit.jobs.rig import Store, Stores
 
 SESSIONS = "abcdef"
 ACTS = 150
@@ -26,7 +26,7 @@ class Churn:
         self.dice = random.Random(seed)  # noqa: S311 -- a repeatable order of events
         self.clock = ManualClock()
         table = SessionTable(limit=self.dice.randint(1, 3))
-        self.streams = Streams(table=table, store=Store(), clock=self.clock, metrics=SilentMetrics())
+        self.streams = Streams(table=table, stores=Stores(Store()), clock=self.clock, metrics=SilentMetrics())
         self.tasks: list[asyncio.Task[None]] = []
 
     async def segment(self) -> None:
@@ -76,7 +76,7 @@ def test_nothing_is_left_when_all_is_quiet(seed: int) -> None:
                 owner=session.owner,
                 token_expires_at=session.token_expires_at,
             )
-            async with churn.streams.turn(opening, budget_s=8.0) as waited_s:
-                assert waited_s == 0.0
+            async with churn.streams.turn(opening, budget_s=8.0) as turn:
+                assert turn.waited_s == 0.0
 
     run(main())

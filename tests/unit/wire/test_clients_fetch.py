@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from baton.jobs.ports import FetchError, SegmentFetcher
 from baton.wire.clients import HttpSegmentFetcher
 from baton.wire.clients.addresses import refused_because
-from baton.wire.clients.fetch import Lookup, parse_url
+from baton.wire.clients.fetch import parse_url
+from baton.wire.clients.gate import Lookup
 from tests.support import eventually, run
 from tests.unit.wire.serving import raw_server, self_signed, serving
 
@@ -384,7 +385,7 @@ def test_redirects_are_judged_like_the_first_url(location: str) -> None:
 
 def test_a_redirect_into_our_network_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first hop is let through by hand, as if it were public; the second is the network's inside."""
-    from baton.wire.clients import fetch as module
+    from baton.wire.clients import gate as module
 
     reached: list[str] = []
 
@@ -417,7 +418,7 @@ def test_a_redirect_into_our_network_is_refused(monkeypatch: pytest.MonkeyPatch)
 
 def test_this_machine_is_refused_under_its_public_address_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Loopback stands in for a public address of this machine: the table is told to let it pass."""
-    from baton.wire.clients import fetch as module
+    from baton.wire.clients import gate as module
 
     monkeypatch.setattr(module, "refused_because", lambda _address: None)
     reached: list[str] = []

@@ -6,23 +6,18 @@ socket is made, after every resolution and at every redirect, so that the addres
 """
 
 import asyncio
-import errno
 import re
-import socket
-from collections.abc import AsyncGenerator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections.abc import AsyncGenerator
 from urllib.parse import quote
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from baton.jobs.ports import FetchError
 from baton.kernel.version import VERSION
-from baton.wire.clients.addresses import refused_because
+from baton.wire.clients.gate import AddressGate, Lookup
 
-__all__ = ["FETCH_TIMEOUT_S", "MAX_URL_BYTES", "HttpSegmentFetcher", "Lookup", "parse_url"]
+__all__ = ["FETCH_TIMEOUT_S", "MAX_URL_BYTES", "HttpSegmentFetcher", "parse_url"]
 
 FETCH_TIMEOUT_S = 4.0
 """Time for a whole download, redirects included."""
@@ -30,15 +25,9 @@ FETCH_TIMEOUT_S = 4.0
 MAX_URL_BYTES = 4096
 """Longest address of a segment."""
 
-Lookup = Callable[[str, int], Sequence[str]]
-"""Addresses of a host for a port; blocking, raises ``OSError``. The system's resolver unless a test brings its own."""
-
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 3
 _OK = 200
-_ANY_PORT = 9
-_CONNECTIONS = 64
-_LOOKUP_THREADS = 4
 _BUFFER_BYTES = 1 << 18
 _HEADERS = {"User-Agent": f"baton/{VERSION}", "Accept": "*/*", "Accept-Encoding": "identity"}
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
@@ -48,12 +37,17 @@ class HttpSegmentFetcher:
     """The download client. Satisfies ``SegmentFetcher``. Belongs to one event loop; ``close`` it there."""
 
     def __init__(
-        self, *, allow_private: bool, timeout_s: float = FETCH_TIMEOUT_S, lookup: Lookup | None = None
+        self,
+        *,
+        allow_private: bool,
+        timeout_s: float = FETCH_TIMEOUT_S,
+        lookup: Lookup | None = None,
+        max_redirects: int = _MAX_REDIRECTS,
     ) -> None:
         """``allow_private`` lets every address pass, for networks of one's own."""
-        self._allow_private = allow_private
         self._timeout_s = timeout_s
-        self._resolver = _ThreadedResolver(lookup or _system_lookup)
+        self._max_redirects = max_redirects
+        self._gate = AddressGate(allow_private=allow_private, lookup=lookup)
         self._session: aiohttp.ClientSession | None = None
 
     async def fetch(self, url: str, *, limit_bytes: int) -> AsyncGenerator[bytes, None]:
@@ -87,11 +81,11 @@ class HttpSegmentFetcher:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
-        await self._resolver.close()
+        await self._gate.close()
 
     async def _open(self, url: URL, deadline: float) -> aiohttp.ClientResponse:
-        """The answer at the end of at most three redirects, its body still to be read."""
-        for _ in range(1 + _MAX_REDIRECTS):
+        """The answer at the end of a few redirects, its body still to be read."""
+        for _ in range(1 + self._max_redirects):
             # No deadline spans a yield of the generator: it would strike in the code of whoever reads from it.
             async with asyncio.timeout_at(deadline):
                 response = await self._connected().get(url, allow_redirects=False)
@@ -115,13 +109,7 @@ class HttpSegmentFetcher:
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    ssl=False,
-                    limit=_CONNECTIONS,
-                    use_dns_cache=False,
-                    resolver=self._resolver,
-                    socket_factory=self._make_socket,
-                ),
+                connector=self._gate.connector(check_certificates=False),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers=_HEADERS,
                 auto_decompress=False,
@@ -129,45 +117,6 @@ class HttpSegmentFetcher:
                 read_bufsize=_BUFFER_BYTES,
             )
         return self._session
-
-    def _make_socket(self, target: "tuple[int, int, int, str, tuple[Any, ...]]") -> socket.socket:
-        """The one gate: whatever led here, this address is what the socket will connect to."""
-        family, kind, protocol, _, address = target
-        if not self._allow_private:
-            why = refused_because(str(address[0])) or _ours(family, str(address[0]))
-            if why is not None:
-                raise PermissionError(errno.EACCES, f"refused address: {why}")
-        return socket.socket(family, kind, protocol)
-
-
-class _ThreadedResolver(AbstractResolver):
-    """Resolution in threads of its own: names that take for ever must not use up everybody's threads."""
-
-    def __init__(self, lookup: Lookup) -> None:
-        self._lookup = lookup
-        self._threads = ThreadPoolExecutor(_LOOKUP_THREADS, "baton-lookup")
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        del family
-        found = await asyncio.get_running_loop().run_in_executor(self._threads, self._lookup, host, port)
-        if not found:
-            raise OSError(errno.ENOENT, "no address")
-        return [
-            ResolveResult(
-                hostname=host,
-                host=address,
-                port=port,
-                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                proto=0,
-                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
-            )
-            for address in found
-        ]
-
-    async def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def parse_url(text: str) -> URL:
@@ -207,19 +156,6 @@ def _followed(url: URL, location: str) -> URL:
     return parse_url(str(target))
 
 
-def _ours(family: int, address: str) -> str | None:
-    """Whether ``address`` is one of this machine's own, however public: what listens there may trust what is local.
-
-    The kernel answers: towards an own address it would use that very address. Nothing is sent.
-    """
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect((address, _ANY_PORT))
-        except OSError:
-            return None  # no way there; connecting will say so
-        return "this machine" if probe.getsockname()[0] == address else None
-
-
 def _check_answer(response: aiohttp.ClientResponse, limit_bytes: int) -> None:
     if response.status != _OK:
         raise FetchError(f"{response.status} {response.reason or ''}".strip())
@@ -229,11 +165,6 @@ def _check_answer(response: aiohttp.ClientResponse, limit_bytes: int) -> None:
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
         message = "content with an encoding"
         raise FetchError(message)
-
-
-def _system_lookup(host: str, port: int) -> tuple[str, ...]:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 def _too_slow(timeout_s: float) -> str:
