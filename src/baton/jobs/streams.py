@@ -29,7 +29,7 @@ _SWEEP_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A segment's turn: how long it waited, and where its renditions go. The store stays good after the turn."""
+    """A segment's turn: how long it waited, and where its renditions go."""
 
     waited_s: float
     store: MediaStore

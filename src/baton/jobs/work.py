@@ -10,7 +10,7 @@ from baton.jobs.admission import AdmittedSegment
 from baton.jobs.messages import RenditionRef, SegmentResult
 from baton.jobs.naming import rendition_names
 from baton.jobs.ports import MediaStore, Payments, Signer, SpooledSegment, StoreError
-from baton.jobs.streams import Streams, Turn
+from baton.jobs.streams import Streams
 from baton.kernel.clock import Clock
 from baton.kernel.crypto import keccak256
 from baton.kernel.errors import CapacityError, Text, TranscodeError
@@ -60,8 +60,7 @@ class Work:
     async def perform(self, admitted: AdmittedSegment, spooled: SpooledSegment) -> tuple[SegmentResult, Report]:
         """The answer for one segment. Cancelling it cancels the work; what was held is then released by admission."""
         try:
-            turn, output = await self._transcode(admitted, spooled)
-            renditions = await self._keep(admitted, output.renditions, turn.store)
+            waited_s, output, renditions = await self._produce(admitted, spooled)
         except CapacityError as error:
             return self._failed(admitted, error.text), Report(outcome="capacity", detail=error.detail or error.text)
         except TranscodeError as error:
@@ -78,7 +77,7 @@ class Work:
         self._metrics.add("mil_pixels_processed", pixels / _MEGA)
         report = Report(
             outcome="transcoded",
-            waited_ms=round(turn.waited_s * 1000),
+            waited_ms=round(waited_s * 1000),
             engine_ms=output.engine_ms,
             decoded_px=output.decoded_px,
             encoded_px=pixels,
@@ -88,23 +87,33 @@ class Work:
         )
         return result, report
 
-    async def _transcode(self, admitted: AdmittedSegment, spooled: SpooledSegment) -> tuple[Turn, TranscodeOutput]:
+    async def _produce(
+        self, admitted: AdmittedSegment, spooled: SpooledSegment
+    ) -> tuple[float, TranscodeOutput, tuple[RenditionRef, ...]]:
+        """Renditions made and kept within one turn: a slow store holds its own session up and no memory beyond that."""
         remaining_s = admitted.deadline - self._clock.monotonic()
         storage = admitted.metadata.storage
         async with self._streams.turn(admitted.opening, budget_s=remaining_s, storage=storage) as turn:
             if self._transcoder is None:
                 raise TranscodeError(Text.NO_TRANSCODER)
             self._metrics.observe("queue_wait_seconds", turn.waited_s)
-            started = self._clock.monotonic()
-            output = await self._transcoder.transcode(
-                self._job(admitted, spooled), deadline_s=max(0.0, admitted.deadline - started)
-            )
-            took_s = self._clock.monotonic() - started
+            output = await self._transcode(self._transcoder, admitted, spooled)
+            renditions = await self._keep(admitted, output.renditions, turn.store)
+        return turn.waited_s, output, renditions
+
+    async def _transcode(
+        self, transcoder: Transcoder, admitted: AdmittedSegment, spooled: SpooledSegment
+    ) -> TranscodeOutput:
+        started = self._clock.monotonic()
+        output = await transcoder.transcode(
+            self._job(admitted, spooled), deadline_s=max(0.0, admitted.deadline - started)
+        )
+        took_s = self._clock.monotonic() - started
         duration_s = admitted.metadata.duration_ms / 1000
         self._metrics.add("segment_transcoded_total")
         self._metrics.observe("transcode_time_seconds", took_s)
         self._metrics.observe("transcode_score", duration_s / max(took_s, 1e-3))
-        return turn, output
+        return output
 
     def _job(self, admitted: AdmittedSegment, spooled: SpooledSegment) -> SegmentJob:
         metadata = admitted.metadata

@@ -36,12 +36,12 @@ def test_amazon() -> None:
 @pytest.mark.parametrize(
     ("text", "host", "region"),
     [
-        ("s3+http://k:s@localhost:9000/b", "http://localhost:9000/b", "us-east-1"),
-        ("s3+https://k:s@minio.example.com/b", "https://minio.example.com/b", "us-east-1"),
-        ("s3+https://k:s@s3.eu-west-1.example.com/b", "https://s3.eu-west-1.example.com/b", "eu-west-1"),
-        ("s3+https://k:s@a.b.c.d.example.com:444/b", "https://a.b.c.d.example.com:444/b", "b"),
-        ("s3+http://k:s@10.0.0.7:9000/b", "http://10.0.0.7:9000/b", "us-east-1"),
-        ("s3+http://k:s@[fd00::1]:9000/b", "http://[fd00::1]:9000/b", "us-east-1"),
+        ("s3+http://k:s@localhost:9000/bkt", "http://localhost:9000/bkt", "us-east-1"),
+        ("s3+https://k:s@minio.example.com/bkt", "https://minio.example.com/bkt", "us-east-1"),
+        ("s3+https://k:s@s3.eu-west-1.example.com/bkt", "https://s3.eu-west-1.example.com/bkt", "eu-west-1"),
+        ("s3+https://k:s@a.b.c.d.example.com:444/bkt", "https://a.b.c.d.example.com:444/bkt", "b"),
+        ("s3+http://k:s@10.0.0.7:9000/bkt", "http://10.0.0.7:9000/bkt", "us-east-1"),
+        ("s3+http://k:s@[fd00::1]:9000/bkt", "http://[fd00::1]:9000/bkt", "us-east-1"),
     ],
 )
 def test_compatible(text: str, host: str, region: str) -> None:
@@ -61,10 +61,9 @@ def test_google_by_key_file_and_by_key() -> None:
     address = google("gs://renditions?keyfile=keys/a%20b.json")
     assert (address.host, address.key_file) == ("https://renditions.storage.googleapis.com", "/srv/keys/a b.json")
     key = json.dumps({"client_email": "a@b", "private_key": "x/y"})
-    text, address = read_store(f"gs://{quote(key, safe='')}@renditions", base=BASE)
-    assert isinstance(address, GoogleAddress)
-    assert (address.bucket, address.key_json) == ("renditions", key)
-    assert read_store(text)[1] == address
+    text, by_key = read_store(f"gs://{quote(key, safe='')}@renditions", base=BASE)
+    assert by_key == GoogleAddress(bucket="renditions", key_json=key)
+    assert read_store(text)[1] == by_key
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""POST policies and their signatures: the vendors' published values, and what a policy of ours allows (video.md 6.3)."""
+"""POST policies and their signatures: the vendor's published values, and what ours allow (video.md 6.3)."""
 
 import base64
 import json

@@ -33,11 +33,11 @@ class AddressGate:
         self._allow_private = allow_private
         self._resolver = _ThreadedResolver(lookup or _system_lookup)
 
-    def connector(self, *, check_certificates: bool) -> aiohttp.TCPConnector:
-        """A connector whose every socket passes the gate; whoever has it closes it."""
+    def connector(self, *, check_certificates: bool, connections: int = _CONNECTIONS) -> aiohttp.TCPConnector:
+        """A connector of so many connections, whose every socket passes the gate; whoever has it closes it."""
         return aiohttp.TCPConnector(
             ssl=check_certificates,
-            limit=_CONNECTIONS,
+            limit=connections,
             use_dns_cache=False,
             resolver=self._resolver,
             socket_factory=self._make_socket,

@@ -30,6 +30,8 @@ _MOST_WORDS = 1024
 """Bytes of a store's words that are read and passed on."""
 _LONGEST_VALUE = 16_384
 _CHUNK_BYTES = 1 << 18
+_CONNECTIONS = 1024
+"""More than all sessions write at once, so that buckets which answer slowly do not hold up the others."""
 _REDIRECTS = frozenset({307, 308})
 """The two that keep the method: a store sends a young bucket's clients to its region so."""
 _MAX_REDIRECTS = 2
@@ -105,7 +107,7 @@ class HttpObjectPoster:
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=self._gate.connector(check_certificates=True),
+                connector=self._gate.connector(check_certificates=True, connections=_CONNECTIONS),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers=_HEADERS,
                 timeout=aiohttp.ClientTimeout(total=None),
