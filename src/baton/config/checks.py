@@ -144,5 +144,11 @@ def warnings_about(settings: Settings, *, service_addr_given: bool) -> list[str]
             "off-chain: signatures of gateways are not verified, anybody may claim any address (--verify-signatures)"
         )
     if settings.access.fetch_private_networks:
-        warnings.append("--fetch-private-networks: gateways can make this node read from private addresses")
+        warnings.append(
+            "--fetch-private-networks: gateways can make this node read from private addresses and post forms to them"
+        )
+    if "://" in settings.storage.object_store and not settings.access.auth_webhook_url:
+        warnings.append(
+            "--object-store is a bucket: whoever asks for terms may write into it (--auth-webhook-url decides who)"
+        )
     return warnings

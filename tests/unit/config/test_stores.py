@@ -122,3 +122,12 @@ def test_settings_show_no_credentials(place: Place) -> None:
     assert "hunter2" not in repr(loaded.settings)
     assert "hunter2" not in repr(loaded.provenance)
     assert "hunter2" not in repr(s3(loaded.settings.storage.object_store)).replace("AKIAhunter2", "")
+
+
+def test_a_bucket_without_a_webhook_deserves_a_word(place: Place) -> None:
+    bucket = ("--object-store", "s3://k:hunter2@region/bucket")
+    told = [w for w in place.load(*bucket).warnings if "bucket" in w]
+    assert len(told) == 1
+    assert "hunter2" not in told[0]
+    assert not [w for w in place.load(*bucket, "--auth-webhook-url", "https://w.example").warnings if "bucket" in w]
+    assert not [w for w in place.load("--object-store", "/srv/r").warnings if "bucket" in w]

@@ -296,6 +296,21 @@ def test_what_a_store_says_is_one_harmless_line(status: int, body: bytes, text: 
         run(story())
 
 
+def test_credentials_that_a_store_repeats_are_hidden() -> None:
+    offer = dataclasses.replace(OFFER, credential="AKIAIOSFODNN7EXAMPLE/20151229/us-east-1/s3/aws4_request")
+    told = f"<Error>{offer.policy} {offer.signature} {offer.credential} AKIAIOSFODNN7EXAMPLE no</Error>"
+    with strict_bucket() as bucket:
+        bucket.scripted.append((403, {}, told.encode()))
+
+        async def story() -> None:
+            async with poster() as client:
+                with pytest.raises(StoreError) as refused:
+                    await post(client, dataclasses.replace(offer, host=bucket.url))
+                assert str(refused.value) == "<Error>*** *** *** *** no</Error>"
+
+        run(story())
+
+
 def test_an_endless_answer_is_cut() -> None:
     async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"--\r\n")

@@ -15,7 +15,7 @@ from yarl import URL
 
 from baton.jobs.messages import ObjectStoreKind, ObjectStoreOffer
 from baton.jobs.ports import FetchError, StoreError
-from baton.kernel.redaction import printable
+from baton.kernel.redaction import HIDDEN, printable
 from baton.kernel.version import VERSION
 from baton.wire.clients.fetch import parse_url
 from baton.wire.clients.gate import AddressGate, Lookup
@@ -29,6 +29,8 @@ _ACL = "public-read"
 _MOST_WORDS = 1024
 """Bytes of a store's words that are read and passed on."""
 _LONGEST_VALUE = 16_384
+_SHORTEST_SECRET = 8
+"""Shorter ones are no secrets, and hiding them would make words unreadable."""
 _CHUNK_BYTES = 1 << 18
 _CONNECTIONS = 1024
 """More than all sessions write at once, so that buckets which answer slowly do not hold up the others."""
@@ -67,7 +69,8 @@ class HttpObjectPoster:
         except (aiohttp.ClientError, OSError, ValueError, FetchError) as error:
             raise StoreError(_line(str(error) or type(error).__name__)) from error
         if words or status >= _FIRST_REFUSAL:
-            raise StoreError(_line(words.decode("utf-8", "replace")) or f"object store answered {status}")
+            said = _without_credentials(words.decode("utf-8", "replace"), offer)
+            raise StoreError(_line(said) or f"object store answered {status}")
         return object_url(offer, name)
 
     async def close(self) -> None:
@@ -180,6 +183,15 @@ async def _words(response: aiohttp.ClientResponse) -> bytes:
     while len(words) < _MOST_WORDS and (chunk := await response.content.readany()):
         words += chunk
     return bytes(words[:_MOST_WORDS])
+
+
+def _without_credentials(text: str, offer: ObjectStoreOffer) -> str:
+    """A store's words without what we sent it: some repeat the account, the policy and its signature in errors."""
+    account = offer.credential.partition("/")[0]
+    for secret in (offer.policy, offer.signature, offer.credential, account):
+        if len(secret) >= _SHORTEST_SECRET:
+            text = text.replace(secret, HIDDEN)
+    return text
 
 
 def _line(text: str) -> str:
