@@ -32,6 +32,8 @@ class Spelling:
     """The spelling to use; this one is deprecated."""
     no_effect: bool = False
     """The reference accepts it and does nothing."""
+    is_only_ours: bool = False
+    """The reference has no such flag."""
     note: str = ""
     """What an empty default means here, where ``config.flags`` says something else."""
 
@@ -44,11 +46,6 @@ class Spelling:
     def works(self) -> bool:
         """Whether this version has the setting."""
         return self.setting in FLAGS
-
-    @property
-    def is_only_ours(self) -> bool:
-        """Whether the reference has no such flag."""
-        return self.name == self.setting and "-" in self.name
 
     @property
     def refusal(self) -> str:
@@ -168,7 +165,7 @@ def _only_ours(known: Iterable[Spelling]) -> Iterable[Spelling]:
     """Settings that the reference has no flag for, under their own name."""
     named = {row.setting for row in known}
     return (
-        Spelling(flag.name, flag.default, switch=flag.kind.is_boolean)
+        Spelling(flag.name, flag.default, switch=flag.kind.is_boolean, is_only_ours=True)
         for flag in FLAGS.values()
         if flag.name not in named
     )

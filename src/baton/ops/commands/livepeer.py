@@ -26,6 +26,11 @@ _OWN = (
     ("-h, -help", "Show this message and end."),
 )
 
+_ALSO = (
+    "Each flag is also a variable: LP_MAXSESSIONS=4. Other flags of the reference are known and refused by name; all of "
+    "them with the reasons are in docs/reference/livepeer.md."
+)
+
 
 class LivepeerCommand(RawWordsCommand):
     """A command whose options are the table of the reference's flags."""
@@ -40,10 +45,7 @@ class LivepeerCommand(RawWordsCommand):
         with formatter.section("This command"):
             formatter.write_dl(list(_OWN))
         with formatter.section("Also"):
-            formatter.write_text(
-                "Each flag is also a variable: LP_MAXSESSIONS=4. Other flags of the reference are known"
-            )
-            formatter.write_text("and refused by name; flags and reasons are in docs/reference/livepeer.md.")
+            formatter.write_text(_ALSO)
 
 
 def _help_of(row: Spelling) -> tuple[str, str]:
