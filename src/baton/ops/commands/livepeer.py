@@ -27,8 +27,8 @@ _OWN = (
 )
 
 _ALSO = (
-    "Each flag is also a variable: LP_MAXSESSIONS=4. Other flags of the reference are known and refused by name; all of "
-    "them with the reasons are in docs/reference/livepeer.md."
+    "Each flag is also a variable: LP_MAXSESSIONS=4. Other flags of the reference are known and refused by name; "
+    "all of them with the reasons are in docs/reference/livepeer.md."
 )
 
 
