@@ -80,8 +80,8 @@ def livepeer_page() -> Iterator[str]:
     yield _NOTE
     yield ""
     yield "What becomes of each flag under `baton livepeer`; see [moving from"
-    yield "go-livepeer](../guide/moving-from-livepeer.md). A flag is also a variable (`-maxSessions` is `LP_MAXSESSIONS`)"
-    yield "and a key of the file that `-config` names. `-h`, `-version`, `-config` and `-check` are about the run itself."
+    yield "go-livepeer](../guide/moving-from-livepeer.md). A flag is also a variable (`LP_MAXSESSIONS`) and a key of"
+    yield "the file that `-config` names. `-h`, `-version`, `-config` and `-check` are about the run itself."
     rows = [row for row in SPELLINGS.values() if row.name not in {"config", "version"}]
     yield ""
     yield "## Flags that work"
