@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import pytest
+from structlog.testing import capture_logs
 
 from baton.kernel.clock import Clock, ManualClock, SystemClock
 from baton.kernel.errors import ExitCode, StartError
@@ -210,9 +211,37 @@ def test_a_critical_service_that_ends_by_itself_ends_the_node(how: str) -> None:
 
         node = rig.node(rig.service("store"), rig.service("port", dies))
         task = await rig.serving(node)
+        states: list[DrainState] = []
+        rig.drain.watch(states.append)
         go.set()
         assert await task is ExitCode.CRASHED
+        assert states == [DrainState.STOPPED], "nothing is waited for"
         assert "stop store" in rig.events
+
+    run(story())
+
+
+@pytest.mark.parametrize("criticality", Criticality)
+def test_a_service_that_ends_because_it_is_stopped_has_not_died(criticality: Criticality) -> None:
+    async def story() -> None:
+        rig = Rig()
+        told, ended = asyncio.Event(), asyncio.Event()
+
+        async def until_told() -> None:
+            await told.wait()
+            ended.set()
+
+        async def stop() -> None:
+            told.set()
+            await ended.wait()
+            await asyncio.sleep(0)
+
+        with capture_logs() as lines:
+            task = await rig.serving(node := rig.node(Service("port", until_told, criticality, stop=stop)))
+            node.request_stop()
+            assert await task is ExitCode.OK
+        assert rig.metrics.names == []
+        assert not [line for line in lines if line["event"] in {"service died", "service restarts"}]
 
     run(story())
 

@@ -55,6 +55,14 @@ def test_an_object_of_an_ended_session_gets_a_whole_grace_even_when_fetched_befo
     assert shelf.expire(110) == ((A, "1"),)
 
 
+def test_ending_a_session_again_does_not_lengthen_the_grace() -> None:
+    shelf = Shelf(ShelfLimits(total_bytes=100, grace_s=60))
+    shelf.put((A, "1"), size_bytes=1, now=0)
+    shelf.end_session(A, now=10)
+    shelf.end_session(A, now=60)
+    assert shelf.expire(70) == ((A, "1"),)
+
+
 def test_an_object_that_comes_after_the_end_has_its_own_grace() -> None:
     shelf = Shelf(ShelfLimits(total_bytes=100, grace_s=60))
     shelf.put((A, "1"), size_bytes=1, now=0)
