@@ -11,17 +11,14 @@ import httpx
 import pytest
 
 from tests.clips import decoded_px
+from tests.integration.loads import LONG_MS, SLOW
 from tests.node import Node, eventually, free_port, running_node
 from tests.peer.gateway import PeerGateway, RpcError
 from tests.peer.segments import make_profile, preset
 
 pytestmark = [pytest.mark.node, pytest.mark.media]
 
-LONG_MS = 30_000
-"""A stated duration that gives slow work on a busy machine its time."""
-
 SMALL = (preset("P144p30fps16x9"),)
-SLOW = (make_profile("slow", 1280, 720, 6_000_000, 60), make_profile("slower", 1280, 720, 3_000_000, 60))
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
