@@ -393,6 +393,22 @@ def test_real_signals_drain_then_stop_now_then_act_by_default() -> None:
     run(story())
 
 
+def test_a_third_signal_while_services_stop_acts_by_default() -> None:
+    async def story() -> None:
+        rig = Rig(clock=ManualClock(), in_hand=1)
+        task = await rig.serving(rig.node(Service("slow", forever, stop=forever)))
+        os.kill(os.getpid(), signal.SIGTERM)
+        await eventually(lambda: rig.drain.state is DrainState.DRAINING, what="it drains")
+        assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+        os.kill(os.getpid(), signal.SIGTERM)
+        await eventually(lambda: rig.drain.state is DrainState.STOPPED, what="it stops its services")
+        assert not task.done()
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        assert await task is ExitCode.DRAIN_TIMEOUT
+
+    run(story())
+
+
 def test_a_stop_that_hangs_or_fails_does_not_keep_the_others_from_stopping() -> None:
     async def story() -> None:
         rig = Rig()
