@@ -179,8 +179,8 @@ def test_second_signal_stops_now(tmp_path: Path, heavy_segment: bytes) -> None:
             engines = node.engine_pids()
             began = time.monotonic()
             node.signal(signal.SIGTERM)
-            code = node.wait_ended(deadline_s=10)
-            assert time.monotonic() - began < 8
+            code = node.wait_ended(deadline_s=20)
+            assert time.monotonic() - began < 14, "half of the time that draining has, after which nothing new is taken"
             assert code == 7
             with pytest.raises((httpx.HTTPError, AssertionError)):
                 _require_success(running.result(timeout=20).body)
