@@ -83,7 +83,7 @@ def _load(said: "_Said", problems: list[str]) -> Loaded:
     if settings is not None:
         problems += together_problems(settings)
     if problems or settings is None:
-        raise ConfigError(tuple(dict.fromkeys(problems)))
+        raise ConfigError(tuple(dict.fromkeys(printable(problem) for problem in problems)))
     given = said.of("service-addr")
     return Loaded(
         settings,
@@ -165,7 +165,8 @@ def _find_file(named: str | None, said: _Said) -> tuple[Path | None, Layer]:
         return path, read_file(path, in_data_dir=False)
     place = said.of("data-dir")
     try:
-        data_dir = FLAGS["data-dir"].kind.read(place.raw, said.base(place)) if place else said.default_data_dir()
+        place = place or Said(str(said.default_data_dir()), DEFAULT, said.directory)
+        data_dir = FLAGS["data-dir"].kind.read(place.raw, said.base(place))
     except BadValueError:
         return None, Layer()
     path = cast("Path", data_dir) / "baton.toml"

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from baton.config.flags import FLAGS
 from baton.config.later import LATER
@@ -11,6 +13,7 @@ from baton.config.livepeer import SPELLINGS, Spelling
 from baton.config.livepeer_load import Role, respell, role_of
 from baton.config.model import BindAddress
 from baton.config.origin import Source
+from baton.kernel.errors import ConfigError
 
 from .livepeer import COMBINED, Operator
 from .test_flag_table import REFERENCE
@@ -281,8 +284,8 @@ def test_password_is_a_value_or_a_file(operator: Operator) -> None:
     key_file(operator.default_place / "keystore", ACCOUNT)
     (operator.directory / "secret").write_text("  from file\n")
     (operator.directory / "empty").write_text("")
-    for given, password in (("secret", "from file"), ("plain", "plain"), ("empty", "empty"), (".", ".")):
-        loaded = operator.combined("-ethAcctAddr", f"0x{ACCOUNT}", "-ethPassword", given)
+    for said, password in (("secret", "from file"), ("plain", "plain"), ("empty", "empty"), (".", ".")):
+        loaded = operator.combined("-ethAcctAddr", f"0x{ACCOUNT}", "-ethPassword", said)
         assert loaded.settings.key.password == password
         assert not any(password in row.shown for row in loaded.changed if row.name == "eth-password")
 
@@ -347,3 +350,25 @@ def test_flags_of_the_past(operator: Operator) -> None:
         "-liveAICapRefreshModels has no effect",
         "-broadcaster is deprecated; use -gateway",
     )
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
+@given(
+    content=st.lists(
+        st.tuples(
+            st.sampled_from(sorted(SPELLINGS)), st.text(max_size=20) | st.sampled_from(["true", "0", "..", "a\0"])
+        ),
+        max_size=6,
+    )
+)
+def test_no_file_breaks_the_start(operator: Operator, content: list[tuple[str, str]]) -> None:
+    path = operator.file("".join(f"{name} {value}\n" for name, value in content))
+    try:
+        loaded = operator.combined("-config", path)
+    except ConfigError as error:
+        problems = error.problems
+    else:
+        assert loaded.settings.data_dir.name == "baton"
+        return
+    assert problems
+    assert all(problem.isprintable() for problem in problems)
