@@ -43,6 +43,11 @@ class BucketMediaStore:
         """Nothing is kept on this machine."""
         return 0, 0
 
+    def unfetched(self, *, within_s: float) -> int:
+        """None: what lies in the bucket outlives the node."""
+        del within_s
+        return 0
+
     async def offer(self, session_id: SessionId) -> ObjectStoreOffer:
         """Leave to write into the session's folder, good for at least twelve hours."""
         now = self._clock.monotonic()
