@@ -1,4 +1,4 @@
-"""Reads an MPEG-7 video signature bit by bit, and says how far two of them are apart. Shares no code with the engine."""
+"""Reads an MPEG-7 video signature bit by bit and says how far apart two are. Shares no code with the engine."""
 
 from dataclasses import dataclass
 
@@ -99,7 +99,7 @@ def _fine(bits: _Bits) -> Fine:
 def frame_distances(one: Signature, other: Signature) -> list[int]:
     """How far apart frames of the same number are: the sum over their ternary digits."""
     return [
-        sum(abs(a - b) for x, y in zip(mine.frame, theirs.frame, strict=True) for a, b in zip(_digits(x), _digits(y)))
+        sum(_distance(a, b) for a, b in zip(mine.frame, theirs.frame, strict=True))
         for mine, theirs in zip(one.fine, other.fine, strict=True)
     ]
 
@@ -110,6 +110,10 @@ def coarse_distances(one: Signature, other: Signature) -> list[list[float]]:
         [_jaccard(a, b) for a, b in zip(mine.words, theirs.words, strict=True)]
         for mine, theirs in zip(one.coarse, other.coarse, strict=True)
     ]
+
+
+def _distance(one: int, other: int) -> int:
+    return sum(abs(a - b) for a, b in zip(_digits(one), _digits(other), strict=True))
 
 
 def _digits(value: int) -> list[int]:

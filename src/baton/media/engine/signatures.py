@@ -143,7 +143,12 @@ class _Run:
             self._output.close()
             message = f"{program}: {error}"
             raise SignatureError(message) from error
-        self._limit()
+        try:
+            self._limit()
+        except OSError as error:
+            self.discard()
+            message = f"no limits for the FFmpeg program: {error}"
+            raise SignatureError(message) from error
 
     def push(self, picture: VideoFrame) -> None:
         """Hand a frame over. Raises ``SignatureError`` when the program is gone, stalls, or time is up."""
