@@ -1,6 +1,7 @@
 """Perceptual hashes: those of the frames before the encoder, whole or not at all, and never at a rendition's cost."""
 
 import asyncio
+import errno
 import os
 import signal
 import time
@@ -222,6 +223,18 @@ def test_a_program_that_cannot_be_started_costs_the_hash_alone() -> None:
     making.end()
     assert making.result(ticks_per_s=90_000) == b""
     assert "/no/such/program" in making.trouble
+
+
+def test_a_process_without_free_files_costs_the_hash_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_name: str) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "memfd_create", full)
+    making = PerceptualHash(deadline_s=inf)
+    making.take(pictures(1)[0])
+    making.end()
+    assert making.result(ticks_per_s=90_000) == b""
+    assert os.strerror(errno.EMFILE) in making.trouble
 
 
 def test_pictures_that_change_their_size_have_no_hash() -> None:

@@ -86,7 +86,7 @@ class PerceptualHash:
                 self._run = _Run(program, picture, give_up_s=self._give_up_s, clock=self._clock)
             self._run.push(picture)
             self._times.append(picture.pts or 0)
-        except SignatureError as error:
+        except (SignatureError, OSError, ValueError, av.FFmpegError) as error:  # no files or pipes left, for one
             self._fail(str(error))
 
     def end(self) -> None:
