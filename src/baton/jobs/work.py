@@ -18,6 +18,7 @@ from baton.kernel.crypto import keccak256
 from baton.kernel.errors import CapacityError, Text, TranscodeError
 from baton.kernel.ids import shown_session
 from baton.kernel.metrics import Metrics
+from baton.kernel.profiles import VideoProfile
 from baton.media.job import RenditionOutput, TranscodeOutput
 from baton.video.job import SegmentJob, Transcoder
 
@@ -135,17 +136,24 @@ class Work:
         """Store every rendition; one that cannot be kept fails the whole segment (video.md 11.2 item 20)."""
         metadata = admitted.metadata
         names = rendition_names(metadata.profiles, seq=metadata.seq)
-        kept = []
-        for name, profile, output in zip(names, metadata.profiles, outputs, strict=True):
-            url = await self._store.save(
-                session_id=admitted.opening.session_id,
-                name=name,
-                data=output.data,
-                content_type=profile.format.mime_type,
-            )
-            hash_url = await self._keep_hash(admitted, f"{name}{_HASH_EXTENSION}", output.perceptual_hash)
-            kept.append(RenditionRef(url=url, pixels=output.pixels, perceptual_hash_url=hash_url))
-        return tuple(kept)
+        return tuple(
+            [
+                await self._keep_one(admitted, name, profile, output)
+                for name, profile, output in zip(names, metadata.profiles, outputs, strict=True)
+            ]
+        )
+
+    async def _keep_one(
+        self, admitted: AdmittedSegment, name: str, profile: VideoProfile, output: RenditionOutput
+    ) -> RenditionRef:
+        url = await self._store.save(
+            session_id=admitted.opening.session_id,
+            name=name,
+            data=output.data,
+            content_type=profile.format.mime_type,
+        )
+        hash_url = await self._keep_hash(admitted, f"{name}{_HASH_EXTENSION}", output.perceptual_hash)
+        return RenditionRef(url=url, pixels=output.pixels, perceptual_hash_url=hash_url)
 
     async def _keep_hash(self, admitted: AdmittedSegment, name: str, data: bytes) -> str:
         """Where a rendition's perceptual hash can be fetched; empty without one, or when it cannot be kept.

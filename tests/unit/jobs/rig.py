@@ -42,6 +42,7 @@ class Ledger:
         self.released = 0
         self.refuse_quote: RefusedError | None = None
         self.refuse_payment: RefusedError | None = None
+        self.capability_prices: tuple[Price, ...] = ()
 
     async def quote(
         self,
@@ -54,7 +55,7 @@ class Ledger:
         del sender, session_id, capabilities
         if self.refuse_quote is not None:
             raise self.refuse_quote
-        return Quote(price=price_override)
+        return Quote(price=price_override, capability_prices=self.capability_prices)
 
     async def accept(self, *, payment: Payment, session_id: SessionId, estimated_px: int) -> Admitted:
         if self.refuse_payment is not None:
@@ -243,6 +244,7 @@ class Rig:
     store: Store = field(default_factory=Store)
     gate: Gate = field(default_factory=Gate)
     webhook: Webhook = field(default_factory=Webhook)
+    metrics: SilentMetrics = field(default_factory=SilentMetrics)
     accepted: int = 0
     mint: TokenMint = field(init=False)
     streams: Streams = field(init=False)
@@ -250,7 +252,7 @@ class Rig:
     discovery: Discovery = field(init=False)
 
     def __post_init__(self) -> None:
-        metrics = SilentMetrics()
+        metrics = self.metrics
         senders = SignatureCheck() if self.verify else TrustingCheck()
         self.mint = TokenMint(keys=Secret(), clock=self.clock)
         self.streams = Streams(
