@@ -16,7 +16,7 @@ LOCK = ROOT / "requirements.lock"
 DOCUMENT = ROOT / "docs" / "licences.md"
 NOTES = {
     "av": "The wheel carries FFmpeg libraries built with x264 and x265, so the binaries are under the GPL",
-    "imageio-ffmpeg": "The wheel carries an FFmpeg program built as GPL 3; only the demo and the tests run it",
+    "imageio-ffmpeg": "The wheel carries an FFmpeg program built as GPL 3; it runs as a process of its own",
 }
 HEAD = """# Licences
 

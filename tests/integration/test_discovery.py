@@ -58,8 +58,7 @@ def test_offer_holds_what_a_video_gateway_needs_and_nothing_untested(gateway: Pe
 
 def test_offer_holds_every_bit_gateways_expect_of_a_video_node(gateway: PeerGateway) -> None:
     missing = VIDEO_IDS - ids_of(gateway.get_orchestrator().capabilities)
-    not_yet = {14}  # perceptual hashes: offered once they can be tested
-    assert missing <= not_yet
+    assert missing == set()
 
 
 def test_version_satisfies_minimums_of_today(gateway: PeerGateway) -> None:

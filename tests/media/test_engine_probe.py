@@ -22,6 +22,7 @@ def test_this_machine_proves_every_capability_of_the_table() -> None:
         *(Capability.H264, Capability.MPEGTS, Capability.MP4, Capability.FRACTIONAL_FRAMERATES),
         *(Capability.H264_BASELINE_PROFILE, Capability.H264_MAIN_PROFILE, Capability.H264_HIGH_PROFILE),
         *(Capability.H264_CONSTRAINED_HIGH_PROFILE, Capability.GOP, Capability.SEGMENT_SLICING),
+        Capability.MPEG7_SIGNATURE,
         *(Capability.HEVC_DECODE, Capability.HEVC_ENCODE, Capability.VP8_DECODE, Capability.VP9_DECODE),
         *(Capability.H264_DECODE_444_8BIT, Capability.H264_DECODE_422_8BIT, Capability.H264_DECODE_444_10BIT),
         *(Capability.H264_DECODE_422_10BIT, Capability.H264_DECODE_420_10BIT),

@@ -54,6 +54,8 @@ _requests = st.builds(
     service_provider=st.text(max_size=20),
     comment=st.text(max_size=20),
     tuning=st.builds(EncoderTuning, preset=st.text(max_size=9), threads=st.integers(0, 64)),
+    perceptual_hash=st.booleans(),
+    deadline_ms=st.integers(0, 2**62),
 )
 _numbers = st.integers(0, 2**63 - 1)
 _outputs = st.builds(
@@ -66,6 +68,8 @@ _outputs = st.builds(
             frames=_numbers,
             width=_sides,
             height=_sides,
+            perceptual_hash=st.binary(max_size=100),
+            hash_trouble=st.text(max_size=20),
         ),
         max_size=3,
     ).map(tuple),
@@ -176,15 +180,16 @@ def test_a_failure_needs_its_exact_fields_and_types(value: object) -> None:
 
 
 def _output_header(**changes: object) -> bytes:
-    rendition = {"data": None, "pixels": 1, "frames": 1, "width": 1, "height": 1}
+    rendition: dict[str, object] = {"data": None, "pixels": 1, "frames": 1, "width": 1, "height": 1}
+    rendition |= {"perceptual_hash": None, "hash_trouble": ""}
     value = {"renditions": [rendition], "decoded_px": 1, "decoded_frames": 1, "engine_ms": 1}
     where = rendition if changes.keys() <= rendition.keys() else value
-    where.update(changes)  # type: ignore[arg-type]  # deliberately wrong values
+    where.update(changes)
     return json.dumps({"kind": "output", "value": value}).encode()
 
 
 def test_the_header_that_the_next_tests_spoil_is_good() -> None:
-    assert isinstance(decode_answer(Frame(_output_header(), (b"x",))), TranscodeOutput)
+    assert isinstance(decode_answer(Frame(_output_header(), (b"x", b""))), TranscodeOutput)
 
 
 @pytest.mark.parametrize(
@@ -200,6 +205,9 @@ def test_the_header_that_the_next_tests_spoil_is_good() -> None:
         ("height", 1 << 17),
         ("height", -1),
         ("data", "bytes in JSON"),
+        ("perceptual_hash", "bytes in JSON"),
+        ("hash_trouble", None),
+        ("hash_trouble", "x" * 3000),
         ("renditions", {}),
         ("decoded_px", -1),
         ("decoded_frames", None),
@@ -208,10 +216,10 @@ def test_the_header_that_the_next_tests_spoil_is_good() -> None:
 )
 def test_an_output_with_a_wrong_field_is_refused(name: str, wrong: object) -> None:
     with pytest.raises(FrameError):
-        decode_answer(Frame(_output_header(**{name: wrong}), (b"x",)))
+        decode_answer(Frame(_output_header(**{name: wrong}), (b"x", b"")))
 
 
-@pytest.mark.parametrize("payloads", [(), (b"a", b"b")])
+@pytest.mark.parametrize("payloads", [(), (b"a",), (b"a", b"b", b"c")])
 def test_payloads_must_be_as_many_as_the_values_say(payloads: tuple[bytes, ...]) -> None:
     with pytest.raises(FrameError):
         decode_answer(Frame(_output_header(), payloads))

@@ -6,6 +6,8 @@ Steps 19 to 21 of video.md 4.2. From here on the gateway has its 200, so every f
 import asyncio
 from dataclasses import dataclass
 
+import structlog
+
 from baton.jobs.admission import AdmittedSegment
 from baton.jobs.messages import RenditionRef, SegmentResult
 from baton.jobs.naming import rendition_names
@@ -14,13 +16,19 @@ from baton.jobs.streams import Streams
 from baton.kernel.clock import Clock
 from baton.kernel.crypto import keccak256
 from baton.kernel.errors import CapacityError, Text, TranscodeError
+from baton.kernel.ids import shown_session
 from baton.kernel.metrics import Metrics
+from baton.kernel.profiles import VideoProfile
 from baton.media.job import RenditionOutput, TranscodeOutput
 from baton.video.job import SegmentJob, Transcoder
 
 __all__ = ["Report", "Work"]
 
+log = structlog.get_logger("baton.segments")
+
 _MEGA = 1_000_000
+_HASH_EXTENSION = ".phash"
+_HASH_CONTENT_TYPE = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +137,7 @@ class Work:
             clip=metadata.clip,
             orch_id=self._signer.orch_id,
             force_reinit=metadata.force_reinit,
+            perceptual_hash=metadata.calc_perceptual_hash,
         )
 
     async def _keep(
@@ -139,15 +148,8 @@ class Work:
         names = rendition_names(metadata.profiles, seq=metadata.seq)
         try:
             async with asyncio.TaskGroup() as group:
-                saves = [
-                    group.create_task(
-                        store.save(
-                            session_id=admitted.opening.session_id,
-                            name=name,
-                            data=output.data,
-                            content_type=profile.format.mime_type,
-                        )
-                    )
+                kept = [
+                    group.create_task(self._keep_one(admitted, name, profile, output, store))
                     for name, profile, output in zip(names, metadata.profiles, outputs, strict=True)
                 ]
         except ExceptionGroup as failures:
@@ -156,9 +158,43 @@ class Work:
             if refused is None or other is not None:
                 raise
             raise refused.exceptions[0] from None
-        return tuple(
-            RenditionRef(url=save.result(), pixels=output.pixels) for save, output in zip(saves, outputs, strict=True)
+        return tuple(one.result() for one in kept)
+
+    async def _keep_one(
+        self,
+        admitted: AdmittedSegment,
+        name: str,
+        profile: VideoProfile,
+        output: RenditionOutput,
+        store: MediaStore,
+    ) -> RenditionRef:
+        url = await store.save(
+            session_id=admitted.opening.session_id,
+            name=name,
+            data=output.data,
+            content_type=profile.format.mime_type,
         )
+        hash_url = await self._keep_hash(admitted, f"{name}{_HASH_EXTENSION}", output.perceptual_hash, store)
+        return RenditionRef(url=url, pixels=output.pixels, perceptual_hash_url=hash_url)
+
+    async def _keep_hash(self, admitted: AdmittedSegment, name: str, data: bytes, store: MediaStore) -> str:
+        """Where a rendition's perceptual hash can be fetched; empty without one, or when it cannot be kept.
+
+        A gateway takes a rendition without a hash; losing the segment over it would help nobody.
+        """
+        if not data:
+            return ""
+        session_id = admitted.opening.session_id
+        try:
+            return await store.save(session_id=session_id, name=name, data=data, content_type=_HASH_CONTENT_TYPE)
+        except StoreError as error:
+            log.warning(
+                "perceptual hash not kept",
+                session=shown_session(session_id),
+                seq=admitted.metadata.seq,
+                reason=str(error),
+            )
+            return ""
 
     def _sign(self, outputs: tuple[RenditionOutput, ...]) -> bytes:
         """Our signature over the hashes of all renditions in profile order; hashing megabytes is a thread's work."""

@@ -131,7 +131,8 @@ def _fitting(answer: Answer) -> Answer:
     if not isinstance(answer, TranscodeOutput):
         return answer
     sizes = [len(rendition.data) for rendition in answer.renditions]
-    too_many = len(sizes) > ANSWER_LIMITS.payloads or sum(sizes) > ANSWER_LIMITS.total_bytes
+    hashes = [len(rendition.perceptual_hash) for rendition in answer.renditions]
+    too_many = len(sizes + hashes) > ANSWER_LIMITS.payloads or sum(sizes + hashes) > ANSWER_LIMITS.total_bytes
     if too_many or max(sizes, default=0) > MAX_RENDITION_BYTES:
         return Failed(Text.RUNAWAY, f"renditions of {sizes} bytes")
     return answer

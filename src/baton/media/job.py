@@ -42,6 +42,11 @@ class TranscodeRequest:
     service_provider: str = ""
     comment: str = ""
     tuning: EncoderTuning = EncoderTuning()
+    perceptual_hash: bool = False
+    """Whether each rendition shall come with its MPEG-7 signature (video.md 7.10)."""
+    deadline_ms: int = 0
+    """When the answer must be there, in milliseconds of the machine's monotonic clock, which all its processes share.
+    What is not essential is left out for its sake. 0 is no deadline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,10 @@ class RenditionOutput:
     frames: int
     width: int
     height: int
+    perceptual_hash: bytes = b""
+    """MPEG-7 signature, when it was asked for and could be computed."""
+    hash_trouble: str = ""
+    """Why one that was asked for is missing, for the operator's log."""
 
 
 @dataclass(frozen=True, slots=True)

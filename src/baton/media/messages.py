@@ -43,6 +43,7 @@ _T = TypeVar("_T")
 _MAX_INT = 2**63 - 1
 _MAX_SIDE_PX = 1 << 16
 _MAX_DETAIL_CHARS = 2000
+_MAX_HASH_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,9 @@ def _check_output(output: TranscodeOutput) -> None:
         numbers += [rendition.pixels, rendition.frames, rendition.width, rendition.height]
         if max(rendition.width, rendition.height) > _MAX_SIDE_PX:
             message = f"rendition of {rendition.width}x{rendition.height} px"
+            raise FrameError(message)
+        if len(rendition.perceptual_hash) > _MAX_HASH_BYTES or len(rendition.hash_trouble) > _MAX_DETAIL_CHARS:
+            message = f"perceptual hash of {len(rendition.perceptual_hash)} bytes"
             raise FrameError(message)
     if min(numbers) < 0:
         message = "output with negative numbers"

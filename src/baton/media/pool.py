@@ -192,15 +192,16 @@ class EnginePool:
         verdict = self._poison.judge(content_hash=content_hash, stream_key=stream_key, now=self._clock.monotonic())
         self._refuse(verdict)
         self._refuse_late(deadline_s)
+        deadline_at = asyncio.get_running_loop().time() + deadline_s
         try:
-            job = encode(replace(request, tuning=self._tuning))
+            job = encode(replace(request, tuning=self._tuning, deadline_ms=round(deadline_at * 1000)))
         except FrameError as error:
             raise TranscodeError(Text.INVALID_ARGUMENT, detail=str(error)) from error
         case = _Case(
             content_hash=content_hash,
             stream_key=stream_key,
             budget_s=deadline_s,
-            deadline_at=asyncio.get_running_loop().time() + deadline_s,
+            deadline_at=deadline_at,
             tries_left=1 if verdict is Verdict.SUSPECT else _TRIES,
         )
         answer = await self._see_through(case, job)

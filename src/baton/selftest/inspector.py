@@ -1,6 +1,6 @@
 """Looks into media files with an FFmpeg that is not the node's: the judge of every rendition.
 
-The binary of the ``imageio-ffmpeg`` wheel (extra ``demo``), else an ``ffmpeg`` on the path, else PyAV in a child
+The binary of the ``imageio-ffmpeg`` wheel, else an ``ffmpeg`` on the path, else PyAV in a child
 process. Files come from strangers: the format is fixed beforehand (no playlist can send the decoder elsewhere), only
 plain files are opened, and time, memory and output of the child are limited.
 """
@@ -117,7 +117,7 @@ class Inspector:
     async def engine(self) -> str:
         """What judges, in words."""
         if self._ffmpeg is None:
-            return "PyAV (install the extra 'demo' for an independent FFmpeg)"
+            return "PyAV (this machine has no other FFmpeg)"
         finished = await run_bounded((self._ffmpeg, "-version"), timeout_s=_TIMEOUT_S)
         words = finished.stdout.split()
         return f"FFmpeg {words[2]}" if len(words) > 2 else "FFmpeg"  # noqa: PLR2004 -- "ffmpeg version X"

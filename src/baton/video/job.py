@@ -39,6 +39,8 @@ class SegmentJob:
     clip: Clip | None = None
     orch_id: str = "offchain"
     force_reinit: bool = False
+    perceptual_hash: bool = False
+    """Whether the gateway wants each rendition's MPEG-7 signature too."""
 
 
 class Transcoder(Protocol):

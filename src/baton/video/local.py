@@ -60,6 +60,7 @@ class LocalTranscoder:
             self._request(job), deadline_s=deadline_s, content_hash=job.content_hash, stream_key=job.session_id
         )
         _check(job, output)
+        _tell_missing_hashes(job, output)
         return output
 
     def _request(self, job: SegmentJob) -> TranscodeRequest:
@@ -70,6 +71,7 @@ class LocalTranscoder:
             clip=job.clip,
             service_provider=made_by,
             comment=f"Processed by {made_by}",
+            perceptual_hash=job.perceptual_hash,
         )
 
 
@@ -85,3 +87,17 @@ def _check(job: SegmentJob, output: TranscodeOutput) -> None:
             log.warning(
                 "rendition of unusual size", session=shown_session(job.session_id), seq=job.seq, pixels=rendition.pixels
             )
+
+
+def _tell_missing_hashes(job: SegmentJob, output: TranscodeOutput) -> None:
+    """Log what was asked for and is not there: no reason to lose a segment (video.md 4.5 step 7)."""
+    missing = sum(not rendition.perceptual_hash for rendition in output.renditions)
+    if job.perceptual_hash and missing:
+        log.warning(
+            "perceptual hash missing",
+            session=shown_session(job.session_id),
+            seq=job.seq,
+            missing=missing,
+            renditions=len(output.renditions),
+            reason=next((each.hash_trouble for each in output.renditions if each.hash_trouble), ""),
+        )

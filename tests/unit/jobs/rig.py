@@ -89,6 +89,8 @@ class Engine:
         self.running = 0
         self.cancelled = 0
         self.error: Exception | None = None
+        self.hashes = True
+        """Whether it can compute perceptual hashes."""
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -107,7 +109,12 @@ class Engine:
             raise self.error
         outputs = tuple(
             RenditionOutput(
-                data=p.name.encode() * 4, pixels=p.width * p.height, frames=1, width=p.width, height=p.height
+                data=p.name.encode() * 4,
+                pixels=p.width * p.height,
+                frames=1,
+                width=p.width,
+                height=p.height,
+                perceptual_hash=b"hash of " + p.name.encode() if job.perceptual_hash and self.hashes else b"",
             )
             for p in job.profiles
         )

@@ -45,6 +45,59 @@ def test_a_segment_is_answered_kept_settled_and_its_file_removed() -> None:
     scenario(body)
 
 
+def test_perceptual_hashes_that_were_asked_for_are_kept_beside_their_renditions() -> None:
+    async def body() -> None:
+        rig = Rig()
+        metadata = replace(rig.metadata(seq=5), calc_perceptual_hash=True)
+        result = await rig.send(rig.request(metadata))
+        assert metadata.auth_token is not None
+        folder = f"{metadata.auth_token.session_id}/"
+        for profile, rendition in zip(PROFILES, result.renditions, strict=True):
+            assert rig.store.saved[f"{folder}{profile.name}/5.ts.phash"] == b"hash of " + profile.name.encode()
+            assert rendition.perceptual_hash_url == f"{rendition.url}.phash"
+        assert len(rig.store.saved) == 2 * len(PROFILES)
+
+    scenario(body)
+
+
+def test_perceptual_hashes_that_nobody_asked_for_are_not_made() -> None:
+    async def body() -> None:
+        rig = Rig()
+        result = await rig.send()
+        assert [job.perceptual_hash for job in rig.engine.jobs] == [False]
+        assert {rendition.perceptual_hash_url for rendition in result.renditions} == {""}
+
+    scenario(body)
+
+
+def test_a_missing_perceptual_hash_leaves_the_rendition_as_it_is() -> None:
+    async def body() -> None:
+        rig = Rig()
+        rig.engine.hashes = False
+        result = await rig.send(rig.request(replace(rig.metadata(), calc_perceptual_hash=True)))
+        assert result.error == ""
+        assert [rendition.perceptual_hash_url for rendition in result.renditions] == [""] * len(PROFILES)
+        assert len(rig.store.saved) == len(PROFILES)
+        assert rig.ledger.settled == [PIXELS]
+
+    scenario(body)
+
+
+def test_a_perceptual_hash_that_cannot_be_kept_is_left_out_and_told() -> None:
+    async def body() -> None:
+        rig = Rig()
+        rig.store.fail_after = 2 * len(PROFILES) - 1
+        with capture_logs() as logs:
+            result = await rig.send(rig.request(replace(rig.metadata(), calc_perceptual_hash=True)))
+        assert result.error == ""
+        assert [bool(each.perceptual_hash_url) for each in result.renditions] == [True] * (len(PROFILES) - 1) + [False]
+        assert all(each.url for each in result.renditions)
+        assert rig.ledger.settled == [PIXELS]
+        assert [line["reason"] for line in logs if line["event"] == "perceptual hash not kept"] == ["Session ended"]
+
+    scenario(body)
+
+
 def test_a_node_with_a_key_signs_the_hashes_in_profile_order() -> None:
     async def body() -> None:
         rig = Rig(signer=Key(name="0xabc"))

@@ -29,6 +29,8 @@ def _restore_logging() -> Iterator[None]:
         name: (logging.getLogger(name).handlers[:], logging.getLogger(name).level, logging.getLogger(name).propagate)
         for name in names
     }
+    for name in names[2:]:
+        logging.getLogger(name).setLevel(logging.NOTSET)  # a service port of an earlier test quietens uvicorn
     raising = logging.raiseExceptions
     yield
     for name, (handlers, level, propagate) in before.items():

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from baton.kernel.errors import CapacityError, Text, TranscodeError
 from baton.kernel.ids import ManifestId, SessionId
@@ -92,3 +93,36 @@ def test_the_engines_own_errors_pass_unchanged(failure: TranscodeError | Capacit
     with pytest.raises(type(failure)) as refusal:
         _transcode(_Engine(failure=failure))
     assert refusal.value is failure
+
+
+class _HashingEngine(_Engine):
+    """Gives the first rendition a hash and says why the second has none."""
+
+    async def transcode(
+        self, request: TranscodeRequest, *, deadline_s: float, content_hash: bytes, stream_key: str
+    ) -> TranscodeOutput:
+        output = await super().transcode(
+            request, deadline_s=deadline_s, content_hash=content_hash, stream_key=stream_key
+        )
+        first, second = output.renditions
+        hashed = (replace(first, perceptual_hash=b"hash"), replace(second, hash_trouble="no FFmpeg program"))
+        return replace(output, renditions=hashed)
+
+
+def test_a_missing_perceptual_hash_is_told_and_no_reason_to_fail() -> None:
+    engine = _HashingEngine(100, 100)
+    with capture_logs() as logs:
+        output = _transcode(engine, replace(_JOB, perceptual_hash=True))
+    assert engine.asked[0][0].perceptual_hash
+    assert [each.perceptual_hash for each in output.renditions] == [b"hash", b""]
+    (line,) = logs
+    assert line["event"] == "perceptual hash missing"
+    assert (line["missing"], line["renditions"], line["reason"]) == (1, 2, "no FFmpeg program")
+
+
+def test_hashes_that_nobody_asked_for_are_not_missed() -> None:
+    engine = _Engine(100, 100)
+    with capture_logs() as logs:
+        _transcode(engine)
+    assert not engine.asked[0][0].perceptual_hash
+    assert logs == []

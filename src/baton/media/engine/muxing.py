@@ -119,6 +119,12 @@ class RenditionFile:
         for packet in waiting:
             self.write_audio(packet)
 
+    @property
+    def ticks_per_s(self) -> int:
+        """Clock of the video stream, as the muxer chose it once the header was written."""
+        unit = self._video.time_base if self._video is not None else None
+        return unit.denominator // unit.numerator if unit else 0
+
     def write_video(self, packets: "Iterable[Packet[VideoStream]]") -> None:
         """Write coded frames in the order in which the encoder gave them."""
         for packet in packets:

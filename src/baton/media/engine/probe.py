@@ -38,6 +38,7 @@ class _Trial:
     profile: VideoProfile = _ASKED
     clip: Clip | None = None
     frames: int = SAMPLE_FRAMES
+    perceptual_hash: bool = False
 
 
 _TRIALS = (
@@ -54,6 +55,7 @@ _TRIALS = (
     ),
     _Trial(Capability.GOP, profile=replace(_ASKED, gop_ms=INTRA_ONLY_GOP)),
     _Trial(Capability.SEGMENT_SLICING, clip=Clip(from_ms=40, to_ms=120), frames=3),
+    _Trial(Capability.MPEG7_SIGNATURE, perceptual_hash=True),
     _Trial(Capability.HEVC_DECODE, sample=_HEVC),
     _Trial(Capability.HEVC_ENCODE, profile=replace(_ASKED, codec=VideoCodec.H265)),
     _Trial(Capability.VP8_DECODE, sample=_VP8),
@@ -94,7 +96,12 @@ def _refusal(trial: _Trial, tuning: EncoderTuning, folder: Path) -> str:
     try:
         sample.write_bytes(make_sample(trial.sample))
         request = TranscodeRequest(
-            input_path=str(sample), profiles=(trial.profile,), clip=trial.clip, comment="probe", tuning=tuning
+            input_path=str(sample),
+            profiles=(trial.profile,),
+            clip=trial.clip,
+            comment="probe",
+            tuning=tuning,
+            perceptual_hash=trial.perceptual_hash,
         )
         rendition = transcode(request).renditions[0]
         result.write_bytes(rendition.data)
@@ -105,4 +112,4 @@ def _refusal(trial: _Trial, tuning: EncoderTuning, folder: Path) -> str:
         return f"{type(error).__name__}: {error} {getattr(error, 'detail', '')}".strip()
     if (frames, pixels) != (rendition.frames, rendition.pixels) or frames != trial.frames:
         return f"{trial.frames} frames expected, {rendition.frames} encoded, {frames} decoded, {pixels} px"
-    return ""
+    return rendition.hash_trouble

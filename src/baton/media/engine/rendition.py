@@ -6,6 +6,7 @@ The thread reads the frames that all renditions share from its channel and owns 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import inf
 
 import av
 from av.audio.stream import AudioStream
@@ -25,6 +26,7 @@ from baton.media.engine.keyframes import KeyFrames
 from baton.media.engine.muxing import RenditionFile
 from baton.media.engine.plan import Wish, lookahead_cap_frames
 from baton.media.engine.scaling import Geometry, Scaler, geometry_of
+from baton.media.engine.signatures import PerceptualHash
 from baton.media.engine.source import AudioPacket, DecodedFrame, StreamFacts
 from baton.media.engine.timestamps import LeadIn
 from baton.media.job import RenditionOutput, TranscodeRequest
@@ -69,6 +71,9 @@ class Rendition:
         self._context: VideoCodecContext | None = None
         self._last_s: Fraction | None = None
         self._decoded = 0
+        self._hash: PerceptualHash | None = None
+        if request.perceptual_hash:
+            self._hash = PerceptualHash(deadline_s=request.deadline_ms / 1000 if request.deadline_ms else inf)
 
     def run(self, channel: Channel[Item]) -> RenditionOutput:
         """Make the rendition from what ``channel`` brings.
@@ -87,6 +92,8 @@ class Rendition:
         finally:
             channel.hang_up()
             self._file.discard()
+            if self._hash is not None:
+                self._hash.discard()
 
     def _take_frame(self, item: DecodedFrame) -> None:
         self._decoded = item.number
@@ -155,6 +162,8 @@ class Rendition:
         context = self._context
         if context is None or (context.width, context.height) != (picture.width, picture.height):
             context = self._open_encoder(picture)
+        if self._hash is not None:
+            self._hash.take(picture)
         self._lead_in.shown(picture.pts or 0)
         self._write(context, picture)
 
@@ -219,6 +228,8 @@ class Rendition:
 
     def _finish(self) -> RenditionOutput:
         self._drain_scaler()
+        if self._hash is not None:
+            self._hash.end()
         if self._context is not None:
             self._write(self._context, None)
         elif self._picture is not None:
@@ -226,12 +237,15 @@ class Rendition:
             self._start_file(self._picture, before_zero=False)
         if self._picture is None:
             raise TranscodeError(Text.INVALID_VIDEO, detail="no frame reached the rendition")
+        ticks_per_s = self._file.ticks_per_s
         return RenditionOutput(
             data=self._file.finish(),
             pixels=self._counts.pixels,
             frames=self._counts.frames,
             width=self._picture.width_px,
             height=self._picture.height_px,
+            perceptual_hash=self._hash.result(ticks_per_s=ticks_per_s) if self._hash is not None else b"",
+            hash_trouble=self._hash.trouble if self._hash is not None else "",
         )
 
 
