@@ -10,7 +10,6 @@ import errno
 import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -51,17 +50,20 @@ class Leaver(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
 class MetricsPage:
-    """What ``/metrics`` shows: ``sample`` brings the gauges up to date before each reading."""
+    """What ``/metrics`` shows."""
 
-    metrics: PrometheusMetrics
-    sample: Callable[[], None]
+    def __init__(self, *, metrics: PrometheusMetrics, sample: Callable[[], None]) -> None:
+        """``sample`` brings the gauges up to date before each reading."""
+        self._metrics = metrics
+        self._sample = sample
+        self._reading = asyncio.Lock()
 
-    def read(self) -> bytes:
-        """The text."""
-        self.sample()
-        return self.metrics.exposition()
+    async def read(self) -> bytes:
+        """The text. One reading at a time: however many ask, the node's threads are there for segments."""
+        async with self._reading:
+            self._sample()
+            return await asyncio.to_thread(self._metrics.exposition)
 
 
 class _Json(JSONResponse):
@@ -127,7 +129,7 @@ class Routes:
 
     async def metrics(self) -> Response:
         """Numbers for Prometheus."""
-        content = self._metrics.read() if self._metrics is not None else b""
+        content = await self._metrics.read() if self._metrics is not None else b""
         return Response(content, headers={"content-type": CONTENT_TYPE})
 
     def _move(self, after: DrainState, *, event: str) -> Response:

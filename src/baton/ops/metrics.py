@@ -29,7 +29,8 @@ _PREFIX = "livepeer_"
 _NODE_TYPE = "orch"
 _MOST_SERIES = 1000
 """Label sets are closed by design; should a mistake open one, memory stays bounded all the same."""
-_LONGEST_OPEN_VALUE = 128
+_LONGEST_OPEN_VALUE = 256
+"""Characters of a label that strangers choose; ten rendition names of the usual kind fit."""
 
 Labels = tuple[tuple[str, str], ...]
 _T = TypeVar("_T")
@@ -138,14 +139,28 @@ class PrometheusMetrics:
                     _drop(self._histograms[name], at, shown)
 
     def exposition(self) -> bytes:
-        """Everything in the Prometheus text format, version 0.0.4; metrics without a value are left out."""
+        """Everything in the Prometheus text format, version 0.0.4; metrics without a value are left out.
+
+        With many streams this is megabytes of text: a thread's work.
+        """
         with self._lock:
-            lines = [line for row in self._rows.values() for line in self._lines(row)]
+            values = {name: series.copy() for name, series in self._values.items()}
+            histograms = {
+                name: {key: (histogram.counts.copy(), histogram.total) for key, histogram in series.items()}
+                for name, series in self._histograms.items()
+            }
+        lines = [
+            line for row in self._rows.values() for line in self._lines(row, values[row.name], histograms[row.name])
+        ]
         lines.extend(self._version_lines())
         return "".join(f"{line}\n" for line in lines).encode() + generate_latest(self._process)
 
-    def _lines(self, row: Metric) -> Iterator[str]:
-        values, histograms = self._values[row.name], self._histograms[row.name]
+    def _lines(
+        self,
+        row: Metric,
+        values: Mapping[tuple[str, ...], float],
+        histograms: Mapping[tuple[str, ...], tuple[list[int], float]],
+    ) -> Iterator[str]:
         if not values and not histograms:
             return
         name = _PREFIX + row.name
@@ -153,11 +168,11 @@ class PrometheusMetrics:
         yield f"# TYPE {name} {row.kind.value}"
         for key, value in values.items():
             yield f"{name}{self._labels(row, key)} {_number(value)}"
-        for key, histogram in histograms.items():
-            running = list(accumulate(histogram.counts))
+        for key, (counts, total) in histograms.items():
+            running = list(accumulate(counts))
             for bound, count in zip((*row.buckets, float("inf")), running, strict=True):
                 yield f"{name}_bucket{self._labels(row, key, ('le', _number(bound)))} {count}"
-            yield f"{name}_sum{self._labels(row, key)} {_number(histogram.total)}"
+            yield f"{name}_sum{self._labels(row, key)} {_number(total)}"
             yield f"{name}_count{self._labels(row, key)} {running[-1]}"
 
     def _labels(self, row: Metric, key: tuple[str, ...], *more: tuple[str, str]) -> str:

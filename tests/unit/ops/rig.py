@@ -114,7 +114,7 @@ class Rig:
             board=board,
             drain=self.drain,
             known=KnownRoutes(session_limit=self.limit, verbosity=self.verbosity, transcodes=self.transcodes),
-            metrics=MetricsPage(self.metrics, self.sample) if self.metrics is not None else None,
+            metrics=MetricsPage(metrics=self.metrics, sample=self.sample) if self.metrics is not None else None,
         )
         if self.leaver is not None:
             self.port.answer_to(self.leaver)

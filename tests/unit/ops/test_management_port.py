@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from baton.kernel.errors import ExitCode, StartError
 from baton.node.drain import DrainState
 from baton.ops import guard
 from baton.ops.metrics import PrometheusMetrics
-from tests.support import run
+from tests.support import eventually, run
 from tests.unit.ops.rig import Rig
 
 
@@ -267,6 +268,39 @@ def test_metrics_only_when_measured(tmp_path: Path) -> None:
             assert rig.sampled == 1
             assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
             assert 'livepeer_readiness{node_id="host",node_type="orch"} 1' in response.text
+
+    run(story())
+
+
+class Slow(PrometheusMetrics):
+    """Takes as long to write its text as the test wants."""
+
+    def __init__(self) -> None:
+        super().__init__(node_id="host")
+        self.go_on = threading.Event()
+        self.at_once = 0
+        self.most_at_once = 0
+
+    def exposition(self) -> bytes:
+        self.at_once += 1
+        self.most_at_once = max(self.at_once, self.most_at_once)
+        self.go_on.wait(timeout=5.0)
+        self.at_once -= 1
+        return super().exposition()
+
+
+def test_long_metrics_hold_up_neither_the_node_nor_its_threads(tmp_path: Path) -> None:
+    async def story() -> None:
+        metrics = Slow()
+        rig = Rig(tmp_path, metrics=metrics)
+        async with rig.running() as client, asyncio.TaskGroup() as group:
+            scrapes = [group.create_task(client.get("/metrics")) for _ in range(4)]
+            await eventually(lambda: metrics.at_once, what="the first reading")
+            assert (await client.get("/healthz")).status_code == 200
+            assert not any(scrape.done() for scrape in scrapes)
+            metrics.go_on.set()
+        assert [scrape.result().status_code for scrape in scrapes] == [200] * 4
+        assert metrics.most_at_once == 1
 
     run(story())
 
