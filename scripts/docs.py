@@ -14,6 +14,7 @@ sys.path.insert(0, str(ROOT / "src"))
 
 from baton.config.flags import FLAGS, Flag  # noqa: E402 -- the path is set above, so that no install is needed
 from baton.config.later import LATER  # noqa: E402 -- likewise
+from baton.config.livepeer import SPELLINGS, Spelling  # noqa: E402 -- likewise
 from baton.kernel import errors  # noqa: E402 -- likewise
 from baton.kernel.errors import NON_RETRYABLE_TEXTS, ExitCode, Text  # noqa: E402 -- likewise
 from baton.kernel.metrics import METRICS, OPEN_LABELS, OTHER, STREAM_LABEL  # noqa: E402 -- likewise
@@ -70,6 +71,52 @@ def _flag_row(flag: Flag) -> tuple[str, ...]:
         text += " The name of an existing file means the file's content."
     note = flag.default_note.replace("<", "&lt;").replace(">", "&gt;")
     return option, f"`{flag.kind.label}`", f"`{flag.default}`" if flag.default else note or "none", text
+
+
+def livepeer_page() -> Iterator[str]:
+    """Flags of the reference's command line with the settings they stand for."""
+    yield "# go-livepeer's flags"
+    yield ""
+    yield _NOTE
+    yield ""
+    yield "What becomes of each flag under `baton livepeer`; see [moving from"
+    yield "go-livepeer](../guide/moving-from-livepeer.md). A flag is also a variable (`LP_MAXSESSIONS`) and a key of"
+    yield "the file that `-config` names. `-h`, `-version`, `-config` and `-check` are about the run itself."
+    rows = [row for row in SPELLINGS.values() if row.name not in {"config", "version"}]
+    yield ""
+    yield "## Flags that work"
+    yield ""
+    yield "`-orchestrator` is the role and has no setting of its own. What a setting does: [settings](flags.md)."
+    yield ""
+    works = (row for row in rows if row.works and not row.is_only_ours)
+    yield from _table(("Flag", "Setting", "Default"), (_works_row(row) for row in works))
+    yield ""
+    yield "## Flags that are refused"
+    yield ""
+    yield "A flag with its default asks for nothing and is accepted. One whose default is written as *not given* is"
+    yield "refused with any value."
+    yield ""
+    refused = (row for row in rows if not row.works and row.name != "orchestrator")
+    yield from _table(("Flag", "Default", "Answer"), (_refused_row(row) for row in refused))
+    yield ""
+    yield "## Settings that only Baton has"
+    yield ""
+    ours = [f"`-{row.name}`" for row in rows if row.is_only_ours]
+    yield f"They are flags under their own names: {', '.join(ours)}."
+
+
+def _works_row(row: Spelling) -> tuple[str, ...]:
+    flag = FLAGS[row.setting]
+    note = (row.note or flag.default_note).replace("<", "&lt;").replace(">", "&gt;")
+    default = row.default or ("" if row.note else flag.default)
+    name = f"`-{row.name}`" + (f", deprecated: use `-{row.instead}`" if row.instead else "")
+    return name, f"`{flag.option}`", f"`{default}`" if default else note or "none"
+
+
+def _refused_row(row: Spelling) -> tuple[str, ...]:
+    answer = "accepted without effect" if row.no_effect else row.refusal
+    name = f"`-{row.name}`" + (f", deprecated: use `-{row.instead}`" if row.instead else "")
+    return name, "not given" if row.default is None else f"`{row.default}`" if row.default else "empty", answer
 
 
 def metrics_page() -> Iterator[str]:
@@ -184,6 +231,7 @@ def _text_groups() -> Iterator[tuple[str, list[str]]]:
 
 PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "flags.md": flags_page,
+    "livepeer.md": livepeer_page,
     "metrics.md": metrics_page,
     "errors.md": errors_page,
 }

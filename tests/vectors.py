@@ -85,37 +85,64 @@ PROFILE_IDS = {
 
 @dataclass(frozen=True, slots=True)
 class TokenVector:
-    """An auth token for a secret, session and expiration."""
+    """An auth token for a secret, session and expiration, and the bytes that are really authenticated."""
 
     secret: bytes
     session: str
     expiration: int
+    message: bytes
     token: bytes
 
 
 # 10.5 auth tokens.
 TOKENS = (
-    TokenVector(b"foo", "bar", 100, bytes.fromhex("e896e58f32128ad59566fbef0ae8d4b702f6f08cdfe3f17b544696016f5e5423")),
     TokenVector(
-        b"foo", "notbar", 100, bytes.fromhex("d4c0245683c524772f0756cba7f24ba62e0c8773eb8d3927a95ab3a986ce2d17")
+        b"foo",
+        "bar",
+        100,
+        bytes.fromhex("62617264"),
+        bytes.fromhex("e896e58f32128ad59566fbef0ae8d4b702f6f08cdfe3f17b544696016f5e5423"),
     ),
-    TokenVector(b"foo", "bar", 200, bytes.fromhex("cfc21015f594e4c3b32bbaf771fe075825a6d0f2ef8e976d726e8d6d2e050cf2")),
     TokenVector(
-        b"foo", "notbar", 200, bytes.fromhex("fd2f75a06e3e06761a98d895f197b4ce7f9dd83d56d81a5f2e84e4cfd576a89e")
+        b"foo",
+        "notbar",
+        100,
+        bytes.fromhex("6e6f7462617264"),
+        bytes.fromhex("d4c0245683c524772f0756cba7f24ba62e0c8773eb8d3927a95ab3a986ce2d17"),
     ),
     TokenVector(
-        b"notfoo", "bar", 100, bytes.fromhex("d3e615702ffe5e438458307c2be8999279dc652e0199e97fbd3d01ef0ce71fa6")
+        b"foo",
+        "bar",
+        200,
+        bytes.fromhex("626172c8"),
+        bytes.fromhex("cfc21015f594e4c3b32bbaf771fe075825a6d0f2ef8e976d726e8d6d2e050cf2"),
+    ),
+    TokenVector(
+        b"foo",
+        "notbar",
+        200,
+        bytes.fromhex("6e6f74626172c8"),
+        bytes.fromhex("fd2f75a06e3e06761a98d895f197b4ce7f9dd83d56d81a5f2e84e4cfd576a89e"),
+    ),
+    TokenVector(
+        b"notfoo",
+        "bar",
+        100,
+        bytes.fromhex("62617264"),
+        bytes.fromhex("d3e615702ffe5e438458307c2be8999279dc652e0199e97fbd3d01ef0ce71fa6"),
     ),
     TokenVector(
         bytes(range(32)),
         "f1405ced",
         1700000000,
+        bytes.fromhex("66313430356365646553f100"),
         bytes.fromhex("d3f400be67f7a713a37b0e77894867669282c317283c3f258ea528e52011804d"),
     ),
     TokenVector(
         bytes(range(32)),
         "f1405ced",
         0,
+        bytes.fromhex("6631343035636564"),
         bytes.fromhex("18bbca8f6b55d4732174db1b2f18a12496982a06e12dcff6f680cf7220e476a2"),
     ),
 )

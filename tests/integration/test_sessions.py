@@ -9,19 +9,16 @@ from dataclasses import replace
 
 import pytest
 
+from tests.integration.loads import LONG_MS, SLOW
 from tests.node import Node, eventually, running_node
 from tests.peer.gateway import Answer, PeerGateway, RpcError
 from tests.peer.pb import lp_rpc_pb2 as pb
-from tests.peer.segments import SegmentPost, make_profile, preset
+from tests.peer.segments import SegmentPost, preset
 from tests.tokens import reissued
 
 pytestmark = [pytest.mark.node, pytest.mark.media]
 
-LONG_MS = 30_000
-"""A stated duration that gives slow work on a busy machine its time."""
-
 SMALL = (preset("P144p30fps16x9"),)
-SLOW = (make_profile("slow", 1280, 720, 6_000_000, 60), make_profile("slower", 1280, 720, 3_000_000, 60))
 IN_LINE = 5
 CAPPED = "Invalid orchestrator request: OrchestratorCapped"
 

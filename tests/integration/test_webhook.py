@@ -122,7 +122,7 @@ def test_silent_webhook_refuses_in_time_and_holds_nobody_up(guarded_node: Node, 
     began = time.monotonic()
     with PeerGateway(guarded_node.url) as gateway, pytest.raises(RpcError) as refused:
         gateway.get_orchestrator()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 12, "the webhook keeps silent for twenty seconds"
     assert refused.value.text.startswith("authentication failed: ")
     hook.hold.set()
 

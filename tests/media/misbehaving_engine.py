@@ -39,6 +39,14 @@ def probe(tuning: EncoderTuning) -> EngineReport:
     return EngineReport(capability_ids=(0, 1), refused=((2, "no such thing"),), engine="odd 1", encoders=("libodd",))
 
 
+def probe_nothing(tuning: EncoderTuning) -> EngineReport:
+    """An engine that loads and can do nothing, as after an update that changed what it stands on."""
+    del tuning
+    return EngineReport(
+        capability_ids=(), refused=((0, "no such call"), (1, "no such call")), engine="odd", encoders=()
+    )
+
+
 def probe_gone(tuning: EncoderTuning) -> EngineReport:
     raise TranscodeError(Text.ENCODER_NOT_FOUND, detail=f"nothing for {tuning.preset}")
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.media
 def test_this_machine_proves_every_capability_of_the_table() -> None:
     started_s = time.monotonic()
     report = probe(EncoderTuning())
-    assert time.monotonic() - started_s < 10, "about a second where nothing else runs"
+    assert time.monotonic() - started_s < 20, "about a second where nothing else runs"
     assert report.refused == ()
     assert set(report.capability_ids) == {
         *(Capability.H264, Capability.MPEGTS, Capability.MP4, Capability.FRACTIONAL_FRAMERATES),

@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from baton.kernel.errors import TranscodeError
 from baton.media.engine.channel import Channel, ChannelAborted
-from baton.media.engine.clipping import ClipGate
-from baton.media.engine.keyframes import KeyFrames
+from baton.media.engine.clipping import ClipGate, check_clip
+from baton.media.engine.keyframes import KeyFrames, check_gop
+from baton.media.engine.plan import plan
 from baton.media.engine.timestamps import FrameClock, LeadIn, PacketClock
-from baton.media.job import Clip
+from baton.media.job import Clip, TranscodeRequest
 from tests.media.engine_samples import PLAIN
 
 _MAYBE_TICKS = st.none() | st.integers(-(2**33), 2**34)
@@ -76,6 +78,11 @@ def test_lead_in_takes_the_shortest_distance_and_never_moves_times_back() -> Non
     assert [film.decode_time(dts, depth=2) for dts in (1493, 5247, 9000)] == [1493, 5247, 9000], (
         "rounding is left alone"
     )
+    for dts, used in ((1500, 1500), (1499, 3000)):
+        late = LeadIn()
+        for pts in (9000, 12_000, 15_000):
+            late.shown(pts)
+        assert late.decode_time(dts, depth=2) == used, "a quarter more than there is room for is still rounding"
     alone = LeadIn()
     alone.shown(9000)
     assert alone.decode_time(3000, depth=2) == 3000
@@ -115,6 +122,42 @@ def test_key_frames_by_time_only_where_timestamps_pass_through() -> None:
     assert forced(250, 0) == [0, 3, 6, 9]
     assert forced(300, 10) == [0], "the encoder counts frames itself"
     assert forced(-1, 0) == forced(-1, 10) == list(range(10))
+
+
+@pytest.mark.parametrize(("gop_ms", "fine"), [(0, True), (2000, True), (-1, True), (-2, False), (-(2**31), False)])
+def test_no_interval_below_intra_only(gop_ms: int, *, fine: bool) -> None:
+    if fine:
+        check_gop(replace(PLAIN, gop_ms=gop_ms))
+        return
+    with pytest.raises(TranscodeError) as refused:
+        check_gop(replace(PLAIN, gop_ms=gop_ms))
+    assert refused.value.text == "TranscoderInvalidGOP"
+
+
+@pytest.mark.parametrize(
+    "clip", [None, Clip(0, 0), Clip(1000, 1000), Clip(1000, 0), Clip(1000, -5), Clip(0, 1), Clip(2**53, 0)]
+)
+def test_clips_that_can_be(clip: Clip | None) -> None:
+    check_clip(clip)
+
+
+@pytest.mark.parametrize("clip", [Clip(-1, 0), Clip(1001, 1000), Clip(2**53 + 1, 0), Clip(0, 2**53 + 1)])
+def test_clips_that_cannot_be(clip: Clip) -> None:
+    with pytest.raises(TranscodeError) as refused:
+        check_clip(clip)
+    assert refused.value.text == "TranscoderInvalidClipConfig"
+
+
+def _asked(count: int, *, clip: Clip | None = None) -> TranscodeRequest:
+    return TranscodeRequest(input_path="nothing is opened", profiles=(PLAIN,) * count, clip=clip)
+
+
+def test_ten_renditions_are_planned_in_order_and_eleven_are_too_many_whatever_else_is_wrong() -> None:
+    assert [wish.profile for wish in plan(_asked(10))] == [PLAIN] * 10
+    for clip, count, text in ((Clip(-1, 0), 11, "Too many outputs"), (Clip(-1, 0), 10, "TranscoderInvalidClipConfig")):
+        with pytest.raises(TranscodeError) as refused:
+            plan(_asked(count, clip=clip))
+        assert refused.value.text == text
 
 
 def test_channel_delivers_in_order_and_holds_the_writer_back() -> None:

@@ -83,6 +83,15 @@ def test_three_distinct_segments_put_a_stream_into_quarantine_until_it_ends(cour
     assert court.judge(b"new") is Verdict.CLEAN
 
 
+def test_a_segment_that_was_in_hand_when_its_stream_was_sent_away_does_not_lengthen_that(court: _Court) -> None:
+    for content in (b"a", b"b", b"c"):
+        court.strike(content)
+    court.clock.advance(30)
+    assert court.strike(b"d") is Verdict.QUARANTINED
+    court.clock.advance(90)
+    assert court.judge(b"new") is Verdict.CLEAN
+
+
 def test_the_same_segment_again_and_again_is_one_offence_of_its_stream(court: _Court) -> None:
     for _ in range(5):
         court.strike(b"a")

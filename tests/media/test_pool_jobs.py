@@ -288,8 +288,12 @@ def test_a_probe_tells_what_the_engine_found() -> None:
     [
         (make_pool(command=dataclasses.replace(ODD, probe="tests.media.misbehaving_engine:probe_gone")), "nothing for"),
         (make_pool(tuning=EncoderTuning(preset="crash")), "crashed"),
+        (
+            make_pool(command=dataclasses.replace(ODD, probe="tests.media.misbehaving_engine:probe_nothing")),
+            "such call$",
+        ),
     ],
-    ids=["refused", "crashed"],
+    ids=["refused", "crashed", "nothing works"],
 )
 def test_a_probe_that_fails_ends_the_start(pool: EnginePool, words: str) -> None:
     async def story() -> None:

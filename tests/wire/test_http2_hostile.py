@@ -331,13 +331,13 @@ def test_window_given_byte_by_byte_is_a_stall() -> None:
 
 def test_slow_but_honest_reader_gets_everything() -> None:
     async def main() -> None:
-        async with served(Playground(), limits=ListenerLimits(body_idle_timeout_s=0.5)) as port:
+        async with served(Playground(), limits=ListenerLimits(body_idle_timeout_s=1.0)) as port:
             client = await RawHttp2.connect(port, settings={SettingCodes.INITIAL_WINDOW_SIZE: 0})
             client.generous = False
             await client.pump(lambda c: c.of("SettingsAcknowledged"))
             stream = client.request("/wide")
             await client.flush()
-            for _ in range(7):
+            for _ in range(7):  # longer than a pause may be, each pause much shorter
                 await asyncio.sleep(0.2)
                 client.h2.increment_flow_control_window(8192, stream)
                 await client.flush()
@@ -418,7 +418,7 @@ def test_header_that_never_ends_is_cut_in_time(beginning: bytes) -> None:
             began_s = time.monotonic()
             while await reader.read(1 << 16):
                 pass
-            assert 0.3 < time.monotonic() - began_s < 2
+            assert 0.3 < time.monotonic() - began_s < 8
             assert port.metrics.refusals("header_timeout") == 1
             writer.close()
             # Connections that owe nothing are left alone.
@@ -454,7 +454,7 @@ def test_body_that_pauses_too_long_costs_its_stream_only() -> None:
 
 def test_large_frame_on_a_slow_line_is_no_pause() -> None:
     async def main() -> None:
-        async with served(Playground(), limits=ListenerLimits(body_idle_timeout_s=0.4)) as port:
+        async with served(Playground(), limits=ListenerLimits(body_idle_timeout_s=0.9)) as port:
             client = await RawHttp2.connect(port)
             stream = client.request("/count", method="POST", end=False)
             await client.flush()

@@ -195,7 +195,7 @@ def test_slow_header_is_cut_in_time() -> None:
 
             dripping = asyncio.create_task(drip())
             assert await client.rest() == b""
-            assert 0.3 < time.monotonic() - began_s < 2
+            assert 0.3 < time.monotonic() - began_s < 8, "the whole header would take more than ten seconds"
             assert port.metrics.refusals("header_timeout") == 1
             await dripping
 
@@ -216,18 +216,18 @@ def test_connection_that_says_nothing_useful_is_cut_in_time(beginning: bytes) ->
 
 def test_later_header_has_its_own_deadline_and_idle_its_own() -> None:
     async def main() -> None:
-        limits = ListenerLimits(header_timeout_s=0.4, idle_timeout_s=1.0)
+        limits = ListenerLimits(header_timeout_s=0.3, idle_timeout_s=3.0)
         async with served(Playground(), limits=limits) as port:
             async with raw(port) as client, raw(port) as idler:
                 for each in (client, idler):
                     await each.send(get("/hello"))
                     await each.whole()
                 # Longer than a header may take, shorter than a connection may idle.
-                await asyncio.sleep(0.6)
+                await asyncio.sleep(0.5)
                 began_s = time.monotonic()
                 await client.send(b"GET /hel")
                 assert await client.rest() == b""
-                assert 0.3 < time.monotonic() - began_s < 1
+                assert 0.2 < time.monotonic() - began_s < 2
                 assert await idler.rest() == b""
             assert port.metrics.refusals("header_timeout") == 1
 

@@ -60,6 +60,9 @@ log = structlog.get_logger("baton.app")
 _PORT_GRACE_S = 4.0
 """What answers on their way get to arrive once everything else is done."""
 
+_FETCH_S = 4.0
+"""Gateways fetch a rendition at once and give up after this long; what they left until then they do not want."""
+
 _NODE_CAPABILITIES = (Capability.STORAGE_DIRECT, Capability.AUTH_TOKEN)
 """What the node itself provides, whatever its engine can do."""
 
@@ -310,12 +313,16 @@ class Assembly:
             drain=self._drain,
             health=self._health,
             clock=self._clock,
-            busy=self._served.in_hand,
+            busy=self._busy,
             drain_timeout_s=self._settings.lifecycle.drain_timeout_s,
             metrics=self._metrics,
         )
         self._management.answer_to(node)
         return node
+
+    def _busy(self) -> int:
+        """What would be lost if the node ended now: segments in hand, and renditions on their way to be fetched."""
+        return self._served.in_hand() + self._store.unfetched(within_s=_FETCH_S)
 
     def _store_service(self) -> Service:
         store = self._store

@@ -20,7 +20,7 @@ from baton.config.values import BadValueError, Base, Raw
 from baton.kernel.errors import ConfigError
 from baton.kernel.redaction import HIDDEN, printable
 
-__all__ = ["Loaded", "ManagementTarget", "load", "load_management"]
+__all__ = ["Loaded", "ManagementTarget", "load", "load_management", "load_words"]
 
 _MANAGEMENT_HOST, _MANAGEMENT_PORT = "127.0.0.1", 7935
 _MANAGEMENT_NAMES = ("network", "data-dir", "cli-addr")
@@ -60,8 +60,22 @@ def load(args: Sequence[str] | CommandLine, *, environ: Mapping[str, str], home:
         ConfigError: with every problem found.
     """
     line = args if isinstance(args, CommandLine) else read_command_line(args)
-    said = _Said(line, environ, home, directory)
-    problems = [*line.problems, *said.problems]
+    said, problems = _from_sources(line, environ, home, directory)
+    return _load(said, [*line.problems, *problems])
+
+
+def load_words(
+    words: Mapping[str, Said], *, home: Path, directory: Path, problems: Sequence[str] = (), config_file: Path | None
+) -> Loaded:
+    """Settings from words that somebody else found, one for each setting that was given.
+
+    Raises:
+        ConfigError: with ``problems`` and every problem found here.
+    """
+    return _load(_Said((words,), home=home, directory=directory, config_file=config_file), list(problems))
+
+
+def _load(said: "_Said", problems: list[str]) -> Loaded:
     values, bad = _read_values(said, FLAGS)
     problems += bad
     settings, bad = _assemble(values)
@@ -69,7 +83,7 @@ def load(args: Sequence[str] | CommandLine, *, environ: Mapping[str, str], home:
     if settings is not None:
         problems += together_problems(settings)
     if problems or settings is None:
-        raise ConfigError(tuple(dict.fromkeys(problems)))
+        raise ConfigError(tuple(dict.fromkeys(printable(problem) for problem in problems)))
     given = said.of("service-addr")
     return Loaded(
         settings,
@@ -88,7 +102,7 @@ def load_management(
         ConfigError: an option that is unknown here, or one of the few settings is wrong.
     """
     line = args if isinstance(args, CommandLine) else read_command_line(args, names=_MANAGEMENT_NAMES)
-    said = _Said(line, environ, home, directory)
+    said, _problems_of_the_node = _from_sources(line, environ, home, directory)
     values, bad = _read_values(said, _MANAGEMENT_NAMES)
     problems = [*line.problems, *bad]
     if problems:
@@ -100,36 +114,16 @@ def load_management(
 class _Said:
     """What all sources say, strongest first, once the file is found."""
 
-    def __init__(self, line: CommandLine, environ: Mapping[str, str], home: Path, directory: Path) -> None:
-        """Read the environment and the file; the file's place may depend on the others."""
+    def __init__(
+        self, layers: Sequence[Mapping[str, Said]], *, home: Path, directory: Path, config_file: Path | None = None
+    ) -> None:
+        """``layers`` are the sources' words, strongest first."""
         self.home = home
         self.directory = directory
-        flags = {
-            name: Said(text, Origin(Source.FLAG, FLAGS[name].option), directory) for name, text in line.values.items()
-        }
-        environment = read_environment(environ, directory=directory)
-        self._layers: list[Mapping[str, Said]] = [flags, environment.values]
-        named = line.config if line.config is not None else environ.get(CONFIG_VARIABLE) or None
-        file, layer = self._find_file(named)
-        self.config_file = file
-        self._layers.append(layer.values)
-        self.problems = (*environment.problems, *layer.problems)
+        self.config_file = config_file
+        self._layers = layers
 
-    def _find_file(self, named: str | None) -> tuple[Path | None, Layer]:
-        if named is not None:
-            if not named or "\0" in named:
-                return None, Layer(problems=("--config must be a path",))
-            path = Base(self.home, self.directory).resolve(named)
-            return path, read_file(path, in_data_dir=False)
-        place = self.of("data-dir")
-        try:
-            data_dir = FLAGS["data-dir"].kind.read(place.raw, self.base(place)) if place else self._default_data_dir()
-        except BadValueError:
-            return None, Layer()
-        path = cast("Path", data_dir) / "baton.toml"
-        return (path, read_file(path, in_data_dir=True)) if path.is_file() else (None, Layer())
-
-    def _default_data_dir(self) -> Path:
+    def default_data_dir(self) -> Path:
         network = self.of("network")
         name = network.raw if network is not None else FLAGS["network"].default
         return self.home / ".baton" / Path(str(name).strip() or "offchain").name
@@ -141,12 +135,42 @@ class _Said:
     def effective(self, flag: Flag) -> Said:
         """The strongest word, or the default."""
         if flag.name == "data-dir" and self.of("data-dir") is None:
-            return Said(str(self._default_data_dir()), DEFAULT, self.directory)
+            return Said(str(self.default_data_dir()), DEFAULT, self.directory)
         return self.of(flag.name) or Said(flag.default, DEFAULT, self.directory)
 
     def base(self, said: Said) -> Base:
         """What relative paths of a value start from."""
         return Base(self.home, said.directory)
+
+
+def _from_sources(
+    line: CommandLine, environ: Mapping[str, str], home: Path, directory: Path
+) -> tuple[_Said, tuple[str, ...]]:
+    """What command line, environment and file say, and the problems of the last two."""
+    flags = {name: Said(text, Origin(Source.FLAG, FLAGS[name].option), directory) for name, text in line.values.items()}
+    environment = read_environment(environ, directory=directory)
+    layers = (flags, environment.values)
+    named = line.config if line.config is not None else environ.get(CONFIG_VARIABLE) or None
+    file, layer = _find_file(named, _Said(layers, home=home, directory=directory))
+    said = _Said((*layers, layer.values), home=home, directory=directory, config_file=file)
+    return said, (*environment.problems, *layer.problems)
+
+
+def _find_file(named: str | None, said: _Said) -> tuple[Path | None, Layer]:
+    """The configuration file and its words; where it is may depend on what the stronger sources said."""
+    if named is not None:
+        if not named or "\0" in named:
+            return None, Layer(problems=("--config must be a path",))
+        path = Base(said.home, said.directory).resolve(named)
+        return path, read_file(path, in_data_dir=False)
+    place = said.of("data-dir")
+    try:
+        place = place or Said(str(said.default_data_dir()), DEFAULT, said.directory)
+        data_dir = FLAGS["data-dir"].kind.read(place.raw, said.base(place))
+    except BadValueError:
+        return None, Layer()
+    path = cast("Path", data_dir) / "baton.toml"
+    return (path, read_file(path, in_data_dir=True)) if path.is_file() else (None, Layer())
 
 
 def _read_values(said: _Said, names: Iterable[str]) -> tuple[dict[str, object], list[str]]:
@@ -242,6 +266,7 @@ def _build(cls: type[T], values: Mapping[str, object], prefix: str) -> T:
 def _provenance(said: _Said, settings: Settings) -> tuple[Provenance, ...]:
     bind = settings.port.bind
     worked_out = {
+        "data-dir": str(settings.data_dir),
         "service-addr": settings.port.service_uri,
         "http-addr": str(Endpoint(bind.host, bind.port)) if bind.host else f"all interfaces, port {bind.port}",
     }

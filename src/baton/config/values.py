@@ -215,15 +215,29 @@ def plain(label: str = "text") -> Kind:
     return Kind(label, lambda raw, _base: read_text(raw), show=redact_url)
 
 
+_LONGEST_NAME_BYTES = 255
+_LONGEST_PATH_BYTES = 3800
+"""What file systems hold, with room for names below a directory."""
+
+
+def _fits(found: Path) -> bool:
+    whole = os.fsencode(found)
+    return len(whole) <= _LONGEST_PATH_BYTES and all(len(name) <= _LONGEST_NAME_BYTES for name in whole.split(b"/"))
+
+
 def path() -> Kind:
-    """A file or directory name; must not be empty."""
+    """A file or directory name; must not be empty, nor longer than file systems hold."""
 
     def read(raw: Raw, base: Base) -> Path:
         text = read_text(raw)
         if not text or "\0" in text:
             message = "must be a path"
             raise BadValueError(message)
-        return base.resolve(text)
+        found = base.resolve(text)
+        if not _fits(found):
+            message = "must be a path that a file system can hold (names of at most 255 bytes)"
+            raise BadValueError(message)
+        return found
 
     return Kind("path", read)
 

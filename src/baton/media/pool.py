@@ -165,7 +165,7 @@ class EnginePool:
         """What the engine really does on this machine, tried inside a child.
 
         Raises:
-            StartError: exit code ``ENGINE``: the probe failed, or cost two children.
+            StartError: exit code ``ENGINE``: the probe failed, cost two children, or found nothing that works.
         """
         job = encode(self._tuning)
         reason = ""
@@ -179,7 +179,7 @@ class EnginePool:
                 reason = f"{type(error).__name__}: {error}"
                 continue
             if isinstance(answer, EngineReport):
-                return answer
+                return _something_works(answer)
             reason = f"{answer.text}: {answer.detail}"
             break
         message = f"the transcoding engine does not work on this machine: {reason}"
@@ -315,3 +315,12 @@ class EnginePool:
 
     def _learn(self, took_s: float) -> None:
         self._job_s += (took_s - self._job_s) * (_ESTIMATE_WEIGHT if self._job_s else 1.0)
+
+
+def _something_works(report: EngineReport) -> EngineReport:
+    """The same report. An engine that encodes nothing would only cost gateways their segments."""
+    if report.encoders:
+        return report
+    reasons = "; ".join(dict.fromkeys(reason for _, reason in report.refused)) or "it has no encoder"
+    message = f"the transcoding engine does not work on this machine: {reasons}"
+    raise StartError(message, exit_code=ExitCode.ENGINE)

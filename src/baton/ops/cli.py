@@ -29,6 +29,7 @@ class Command:
 COMMANDS: Mapping[str, Command] = MappingProxyType(
     {
         "run": Command("baton.ops.commands.run:command", "Run an orchestrator on this machine."),
+        "livepeer": Command("baton.ops.commands.livepeer:command", "Run an orchestrator by the reference's own flags."),
         "demo": Command("baton.selftest.demo:command", "Stream a clip through a node of its own, end to end."),
         "probe": Command("baton.selftest.probe:command", "Act as a gateway towards any orchestrator and judge it."),
         "status": Command("baton.ops.commands.status:command", "Show what the node on this machine is doing."),

@@ -36,6 +36,10 @@ class MemoryMediaStore:
         """Bytes and number of the objects kept now."""
         return self._shelf.total_bytes, len(self._shelf)
 
+    def unfetched(self, *, within_s: float) -> int:
+        """Objects of the last ``within_s`` seconds that their gateways have not fetched yet."""
+        return self._shelf.unfetched(since=self._clock.monotonic() - within_s)
+
     async def save(self, *, session_id: SessionId, name: str, data: bytes, content_type: str) -> str:
         """Keep ``data``; the same name again replaces it. Returns the URL to fetch it from.
 

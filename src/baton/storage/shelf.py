@@ -13,6 +13,7 @@ Pure state; times are arguments (monotonic seconds). The rules (video.md 6.2, 11
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from baton.jobs.ports import StoreError
 from baton.kernel.errors import Text
@@ -72,6 +73,10 @@ class Shelf:
     def __len__(self) -> int:
         """Number of objects."""
         return len(self._wanted) + len(self._spare)
+
+    def unfetched(self, *, since: float) -> int:
+        """Objects of open sessions that came at ``since`` or later and that nobody has read yet."""
+        return sum(1 for _ in takewhile(lambda entry: entry.since >= since, reversed(self._wanted.values())))
 
     def entry(self, key: Key) -> object | None:
         """Identity of what is kept under ``key``: another save makes another one."""

@@ -9,6 +9,8 @@ import pytest
 from baton.config.load import Loaded, load
 from baton.kernel.errors import ConfigError
 
+from .livepeer import Operator
+
 
 @dataclass(frozen=True)
 class Place:
@@ -45,3 +47,8 @@ def place(tmp_path: Path) -> Place:
     home.mkdir()
     directory.mkdir()
     return Place(home, directory)
+
+
+@pytest.fixture
+def operator(place: Place) -> Operator:
+    return Operator(place.home, place.directory)

@@ -429,3 +429,14 @@ def test_no_file_breaks_the_loader(place: Place, content: dict[str, int | str]) 
         place.load("--config", str(path))
     except ConfigError as error:
         assert all(problem.isprintable() for problem in error.problems)  # noqa: PT017 -- either outcome is fine
+
+
+@pytest.mark.parametrize("option", ["--data-dir", "--eth-keystore-path", "--cert-file", "--network", "--config"])
+def test_a_name_longer_than_any_file_s_is_a_problem_like_others(place: Place, option: str) -> None:
+    problems = place.problems(option, "a" * 300)
+    assert any(option.removeprefix("--") in problem or "File name too long" in problem for problem in problems)
+
+
+def test_problems_can_be_shown_on_a_terminal(place: Place) -> None:
+    (problem,) = place.problems("--eth-keystore-path", "a\x1b[31m")
+    assert "a\\x1b[31m" in problem

@@ -42,6 +42,7 @@ class Ledger:
         self.released = 0
         self.refuse_quote: RefusedError | None = None
         self.refuse_payment: RefusedError | None = None
+        self.capability_prices: tuple[Price, ...] = ()
 
     async def quote(
         self,
@@ -54,7 +55,7 @@ class Ledger:
         del sender, session_id, capabilities
         if self.refuse_quote is not None:
             raise self.refuse_quote
-        return Quote(price=price_override)
+        return Quote(price=price_override, capability_prices=self.capability_prices)
 
     async def accept(self, *, payment: Payment, session_id: SessionId, estimated_px: int) -> Admitted:
         if self.refuse_payment is not None:

@@ -11,10 +11,13 @@ from baton.jobs.admission import SegmentRequest
 from baton.jobs.discovery import KnownSenders
 from baton.jobs.intake import URI_CONTENT_TYPE
 from baton.jobs.limits import CallerLimiter
+from baton.jobs.messages import Price
 from baton.kernel.errors import RefusedError, Text
 from baton.kernel.ids import Address, SessionId
+from baton.kernel.metrics import SilentMetrics
 from tests.support import eventually
 from tests.unit.jobs.rig import Key, Rig, scenario, settle
+from tests.wire.port import CountingMetrics
 
 
 class CountingCheck:
@@ -224,3 +227,49 @@ def test_time_spent_before_the_line_counts_against_the_wait_in_it() -> None:
         assert fresh.result().error == ""
 
     scenario(body)
+
+
+def test_prices_of_capabilities_are_listed_for_who_asks_about_the_node_as_a_whole() -> None:
+    async def body() -> None:
+        rig = Rig()
+        rig.ledger.capability_prices = (Price(wei_per_unit=1, px_per_unit=2, capability=35, constraint="noop"),)
+        whole = replace(rig.question(), capabilities=None)
+        answer = await rig.discovery.get_orchestrator(whole, peer_host="10.0.0.1")
+        assert answer.capability_prices == rig.ledger.capability_prices
+        assert (await rig.discovery.get_orchestrator(rig.question(), peer_host="10.0.0.1")).capability_prices == ()
+
+    scenario(body)
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "reason"),
+    [
+        (402, "base64 decode error: illegal base64 data at input byte 0", "payment"),
+        (400, "whatever payments say", "payment"),
+        (400, "Insufficient balance", "balance"),
+        (400, "BadRequest", "fetch"),
+        (403, "proto: cannot parse invalid wire-format data", "encoding"),
+        (403, "ErrorSegEncoding", "encoding"),
+        (403, "expired auth token", "token"),
+        (500, "Internal Server Error", "internal"),
+    ],
+)
+def test_refusals_are_counted_by_their_step_and_never_by_a_strangers_words(status: int, text: str, reason: str) -> None:
+    metrics = CountingMetrics()
+    Rig(metrics=metrics).desk.refused(RefusedError(status, text), peer_host="10.0.0.1")
+    assert metrics.values["segment_refusals_total", reason] == 1
+    assert metrics.values["segments_total", "refused"] == 1
+
+
+def test_a_metric_is_used_as_what_it_is() -> None:
+    metrics = SilentMetrics()
+    with pytest.raises(KeyError):
+        metrics.set("segments_total", 1.0, outcome="refused")
+    with pytest.raises(KeyError):
+        metrics.observe("segments_total", 1.0, outcome="refused")
+    with pytest.raises(KeyError):
+        metrics.add("spool_bytes")
+    with pytest.raises(KeyError):
+        metrics.add("segments_total")
+    with pytest.raises(KeyError):
+        metrics.add("nobody_knows_it")

@@ -1,5 +1,7 @@
 """The node's hashes, signatures, addresses and tokens against the network's vectors (10.1 to 10.5)."""
 
+import hmac
+
 import coincurve
 import pytest
 
@@ -90,3 +92,8 @@ def test_profile_id_matches_vector(name: str, digits: str) -> None:
 def test_token_matches_vector(vector: vectors.TokenVector) -> None:
     made = token_bytes(secret=vector.secret, session_id=vector.session, expiration=vector.expiration)
     assert made == vector.token
+
+
+@pytest.mark.parametrize("vector", vectors.TOKENS)
+def test_message_of_a_token_matches_vector(vector: vectors.TokenVector) -> None:
+    assert hmac.digest(vector.secret, vector.message, "sha256") == vector.token

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import pytest
+from structlog.testing import capture_logs
 
 from baton.kernel.clock import Clock, ManualClock, SystemClock
 from baton.kernel.errors import ExitCode, StartError
@@ -210,9 +211,37 @@ def test_a_critical_service_that_ends_by_itself_ends_the_node(how: str) -> None:
 
         node = rig.node(rig.service("store"), rig.service("port", dies))
         task = await rig.serving(node)
+        states: list[DrainState] = []
+        rig.drain.watch(states.append)
         go.set()
         assert await task is ExitCode.CRASHED
+        assert states == [DrainState.STOPPED], "nothing is waited for"
         assert "stop store" in rig.events
+
+    run(story())
+
+
+@pytest.mark.parametrize("criticality", Criticality)
+def test_a_service_that_ends_because_it_is_stopped_has_not_died(criticality: Criticality) -> None:
+    async def story() -> None:
+        rig = Rig()
+        told, ended = asyncio.Event(), asyncio.Event()
+
+        async def until_told() -> None:
+            await told.wait()
+            ended.set()
+
+        async def stop() -> None:
+            told.set()
+            await ended.wait()
+            await asyncio.sleep(0)
+
+        with capture_logs() as lines:
+            task = await rig.serving(node := rig.node(Service("port", until_told, criticality, stop=stop)))
+            node.request_stop()
+            assert await task is ExitCode.OK
+        assert rig.metrics.names == []
+        assert not [line for line in lines if line["event"] in {"service died", "service restarts"}]
 
     run(story())
 
@@ -360,6 +389,22 @@ def test_real_signals_drain_then_stop_now_then_act_by_default() -> None:
         assert await task is ExitCode.DRAIN_TIMEOUT
         assert not loop.remove_signal_handler(signal.SIGTERM)
         assert not loop.remove_signal_handler(signal.SIGINT)
+
+    run(story())
+
+
+def test_a_third_signal_while_services_stop_acts_by_default() -> None:
+    async def story() -> None:
+        rig = Rig(clock=ManualClock(), in_hand=1)
+        task = await rig.serving(rig.node(Service("slow", forever, stop=forever)))
+        os.kill(os.getpid(), signal.SIGTERM)
+        await eventually(lambda: rig.drain.state is DrainState.DRAINING, what="it drains")
+        assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+        os.kill(os.getpid(), signal.SIGTERM)
+        await eventually(lambda: rig.drain.state is DrainState.STOPPED, what="it stops its services")
+        assert not task.done()
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        assert await task is ExitCode.DRAIN_TIMEOUT
 
     run(story())
 

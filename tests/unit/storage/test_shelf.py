@@ -37,6 +37,17 @@ def test_count_of_the_node_is_bounded() -> None:
     assert shelf.put((SessionId("c"), "1"), size_bytes=0, now=0) == ((A, "1"),)
 
 
+def test_unfetched_are_recent_objects_that_an_open_session_still_waits_for() -> None:
+    shelf = Shelf(ShelfLimits(total_bytes=100))
+    shelf.put((A, "old"), size_bytes=1, now=0)
+    shelf.put((A, "fetched"), size_bytes=1, now=5)
+    shelf.put((A, "new"), size_bytes=1, now=5)
+    shelf.put((B, "given up"), size_bytes=1, now=6)
+    shelf.fetched((A, "fetched"), now=6)
+    shelf.end_session(B, now=6)
+    assert [shelf.unfetched(since=since) for since in (0, 5, 5.5)] == [2, 1, 0]
+
+
 def test_fetching_again_does_not_lengthen_the_grace() -> None:
     shelf = Shelf(ShelfLimits(total_bytes=100, grace_s=60))
     shelf.put((A, "1"), size_bytes=1, now=0)
@@ -53,6 +64,14 @@ def test_an_object_of_an_ended_session_gets_a_whole_grace_even_when_fetched_befo
     shelf.end_session(A, now=50)
     assert shelf.expire(109) == ()
     assert shelf.expire(110) == ((A, "1"),)
+
+
+def test_ending_a_session_again_does_not_lengthen_the_grace() -> None:
+    shelf = Shelf(ShelfLimits(total_bytes=100, grace_s=60))
+    shelf.put((A, "1"), size_bytes=1, now=0)
+    shelf.end_session(A, now=10)
+    shelf.end_session(A, now=60)
+    assert shelf.expire(70) == ((A, "1"),)
 
 
 def test_an_object_that_comes_after_the_end_has_its_own_grace() -> None:

@@ -138,7 +138,7 @@ def test_a_server_that_stalls_is_given_up_in_time(answer: bytes) -> None:
         async with raw_server(answer, hang=True) as port, fetching(timeout_s=0.3) as fetcher:
             began = asyncio.get_running_loop().time()
             assert await refusal(fetcher, f"http://127.0.0.1:{port}/1.ts") == "took longer than 0.3 s"
-            assert asyncio.get_running_loop().time() - began < 3
+            assert asyncio.get_running_loop().time() - began < 10
 
     run(story())
 

@@ -10,7 +10,7 @@ from baton.config.load import Loaded, load
 from baton.kernel.errors import ConfigError, ExitCode, StartError
 from baton.ops.commands.settings import SettingsCommand, home_directory, print_problems, settings_lines
 
-__all__ = ["command"]
+__all__ = ["command", "live", "print_check"]
 
 
 @click.command("run", cls=SettingsCommand)
@@ -27,19 +27,21 @@ def command(ctx: click.Context, words: tuple[str, ...]) -> None:
         print_problems(error)
         ctx.exit(ExitCode.CONFIG)
     if line.check:
-        _print_check(loaded)
+        print_check(loaded)
         return
-    ctx.exit(_run(loaded))
+    ctx.exit(live(loaded))
 
 
-def _print_check(loaded: Loaded) -> None:
+def print_check(loaded: Loaded) -> None:
+    """The settings in force on standard output, warnings on standard error."""
     for text in settings_lines(loaded.provenance):
         click.echo(text)
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)
 
 
-def _run(loaded: Loaded) -> int:
+def live(loaded: Loaded) -> int:
+    """Say which settings are not the defaults, run the node to its end, and return the exit code."""
     import structlog
 
     from baton import app

@@ -1,6 +1,6 @@
 """What commands that take a node's settings share: the help made from the table, and how problems are shown.
 
-Click parses nothing in a ``SettingsCommand``. The words go to ``config.argv``, which finds all problems of a line at
+Click parses nothing in a ``RawWordsCommand``. The words go to ``config.argv``, which finds all problems of a line at
 once, later versions' options among them; click only prints the help.
 """
 
@@ -13,7 +13,7 @@ from baton.config.flags import FLAGS, Flag
 from baton.config.origin import Provenance
 from baton.kernel.errors import ConfigError
 
-__all__ = ["SettingsCommand", "home_directory", "option_of", "print_problems", "settings_lines"]
+__all__ = ["RawWordsCommand", "SettingsCommand", "home_directory", "option_of", "print_problems", "settings_lines"]
 
 _OWN_OPTIONS = (
     ("--config PATH", "Read settings from this file instead of baton.toml in the data directory."),
@@ -22,8 +22,8 @@ _OWN_OPTIONS = (
 )
 
 
-class SettingsCommand(click.Command):
-    """A command whose options are the table of settings; its callback gets the raw words as ``words``."""
+class RawWordsCommand(click.Command):
+    """A command that reads its own words; its callback gets them as ``words``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Hand every word to the callback unread."""
@@ -34,6 +34,10 @@ class SettingsCommand(click.Command):
         """The usage line."""
         del ctx
         return ["[OPTIONS]"]
+
+
+class SettingsCommand(RawWordsCommand):
+    """A command whose options are the table of settings."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Settings by group, then the options about the command itself."""
