@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from baton.app.gauges import Gauges
+from baton.app.session_limit import LiveSessionLimit
 from baton.app.use_cases import Adapters, Served, port_application
 from baton.app.view import NodeView, Tally
 from baton.chain.signer import KeystoreSigner, NoSigner
@@ -30,12 +32,15 @@ from baton.node.drain import Drain
 from baton.node.health import Fact, Health
 from baton.node.service import Criticality, Service
 from baton.node.supervisor import Node
-from baton.ops.api import ManagementPort
+from baton.ops.api import ManagementPort, MetricsPage
+from baton.ops.known_routes import KnownRoutes
+from baton.ops.logs import LogVerbosity
 from baton.ops.metrics import PrometheusMetrics, node_id
 from baton.ops.status import StatusBoard
 from baton.storage.data_dir import DataDir
 from baton.storage.directory import DirectoryMediaStore
 from baton.storage.memory import MemoryMediaStore
+from baton.storage.run_time import KeptSessionLimit
 from baton.storage.secrets import TokenSecrets
 from baton.storage.shelf import ShelfLimits
 from baton.storage.spool import FileSpool
@@ -111,7 +116,11 @@ class Assembly:
         self._signer = signer
         self._clock = SystemClock()
         self._prometheus = (
-            PrometheusMetrics(node_id=node_id(settings.key.account_hex)) if settings.management.monitor else None
+            PrometheusMetrics(
+                node_id=node_id(settings.key.account_hex), per_stream=settings.management.metrics_per_stream
+            )
+            if settings.management.monitor
+            else None
         )
         self._metrics = Tally(self._prometheus or SilentMetrics())
         self._drain = Drain()
@@ -128,6 +137,11 @@ class Assembly:
             store=self._store,
             clock=self._clock,
             metrics=self._metrics,
+        )
+        self._session_limit = LiveSessionLimit(
+            configured=settings.video.max_sessions,
+            kept=KeptSessionLimit(path=data_dir.run_time, configured=settings.video.max_sessions),
+            streams=self._streams,
         )
         self._certificate = self._certificate_source(settings.port, data_dir)
         self._served = self._use_cases()
@@ -238,7 +252,7 @@ class Assembly:
             clock=self._clock,
             started_monotonic_s=self._clock.monotonic(),
             service_uri=settings.port.service_uri,
-            max_sessions=settings.video.max_sessions,
+            session_limit=self._session_limit,
             settings=self._loaded.provenance,
         )
         return ManagementPort(
@@ -246,8 +260,19 @@ class Assembly:
             data_dir=data_dir.path,
             board=board,
             drain=self._drain,
-            metrics=self._prometheus,
+            known=KnownRoutes(
+                session_limit=self._session_limit,
+                verbosity=LogVerbosity(settings.logs.level),
+                transcodes=settings.video.transcoder,
+            ),
+            metrics=self._metrics_page(),
         )
+
+    def _metrics_page(self) -> MetricsPage | None:
+        if self._prometheus is None:
+            return None
+        gauges = Gauges(streams=self._streams, pool=self._pool, in_hand=self._served.in_hand, metrics=self._prometheus)
+        return MetricsPage(metrics=self._prometheus, sample=gauges.sample)
 
     # Services.
 
