@@ -17,7 +17,7 @@ from baton.config.later import LATER  # noqa: E402 -- likewise
 from baton.config.livepeer import SPELLINGS, Spelling  # noqa: E402 -- likewise
 from baton.kernel import errors  # noqa: E402 -- likewise
 from baton.kernel.errors import NON_RETRYABLE_TEXTS, ExitCode, Text  # noqa: E402 -- likewise
-from baton.kernel.metrics import METRICS  # noqa: E402 -- likewise
+from baton.kernel.metrics import METRICS, OPEN_LABELS, OTHER, STREAM_LABEL  # noqa: E402 -- likewise
 
 REFERENCE = ROOT / "docs" / "reference"
 _NOTE = "<!-- Written by scripts/docs.py from the code. Do not edit. -->"
@@ -126,14 +126,39 @@ def metrics_page() -> Iterator[str]:
     yield _NOTE
     yield ""
     yield "Served on the management port at `/metrics` with `--monitor`. Every name carries the prefix `livepeer_`,"
-    yield 'every series the labels `node_id` and `node_type="orch"`. A metric appears with its first value.'
-    yield "`livepeer_versions` tells the build; `process_*` and `python_gc_*` tell about the process."
+    yield 'every series the labels `node_id` and `node_type="orch"`. `livepeer_versions` tells the build;'
+    yield "`process_*` and `python_gc_*` tell about the process. How to read them:"
+    yield "[the management port](../guide/management.md)."
+    yield ""
+    yield f"`{STREAM_LABEL}` is there only with `--metrics-per-stream`, and only while its stream runs. At most"
+    bounds = " and ".join(f"{most} values of `{label}`" for label, most in OPEN_LABELS.items())
+    yield f"{bounds} are told apart; what is beyond counts as `{OTHER}`."
+    yield "Metrics that say so start from zero, the others appear with their first value."
     yield ""
     rows = (
-        (f"`livepeer_{row.name}`", row.kind.value, ", ".join(f"`{label}`" for label in row.labels), row.help)
+        (
+            f"`livepeer_{row.name}`",
+            row.kind.value,
+            ", ".join(f"`{label}`" for label in row.labels),
+            ("from zero: " + ", ".join(v for values in row.zeros for v in values)).removesuffix(": ")
+            if row.zeros
+            else "",
+            row.help,
+        )
         for row in METRICS.values()
     )
-    yield from _table(("Metric", "Kind", "Labels", "Meaning"), rows)
+    yield from _table(("Metric", "Kind", "Labels", "From the start", "Meaning"), rows)
+    yield ""
+    yield "## Bucket bounds"
+    yield ""
+    histograms = (row for row in METRICS.values() if row.buckets)
+    by_bounds: dict[tuple[float, ...], list[str]] = {}
+    for row in histograms:
+        by_bounds.setdefault(row.buckets, []).append(f"`livepeer_{row.name}`")
+    yield from _table(
+        ("Upper bounds", "Metrics"),
+        ((", ".join(f"{bound:g}" for bound in bounds), ", ".join(names)) for bounds, names in by_bounds.items()),
+    )
 
 
 def errors_page() -> Iterator[str]:

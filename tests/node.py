@@ -164,9 +164,16 @@ class Node:
 
     # The operator's port.
 
-    def manage(self, path: str, *, method: str = "GET") -> httpx.Response:
-        """A request to the management port."""
-        return httpx.request(method, self.management_url + path, timeout=5.0, trust_env=False)
+    def manage(
+        self, path: str, *, method: str = "GET", operator: bool = False, form: dict[str, str] | None = None
+    ) -> httpx.Response:
+        """A request to the management port; ``operator`` shows the token of the data directory."""
+        headers = {}
+        if operator:
+            headers["Authorization"] = f"Bearer {(self.data_dir / 'management.token').read_text().strip()}"
+        return httpx.request(
+            method, self.management_url + path, headers=headers, data=form, timeout=5.0, trust_env=False
+        )
 
     def status(self) -> dict[str, Any]:
         """The node's own account of itself."""

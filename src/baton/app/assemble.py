@@ -7,17 +7,18 @@ import asyncio
 import contextlib
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import structlog
 
+from baton.app.gauges import Gauges
+from baton.app.session_limit import LiveSessionLimit
+from baton.app.stores import bucket_account, media_store, store_kind
 from baton.app.use_cases import Adapters, Served, port_application
 from baton.app.view import NodeView, Tally
 from baton.chain.signer import KeystoreSigner, NoSigner
 from baton.config.load import Loaded
-from baton.config.model import PortSettings, Settings, StorageSettings
-from baton.config.stores import S3Address, read_store
+from baton.config.model import PortSettings, Settings
 from baton.jobs.ports import SegmentFetcher, Signer
 from baton.jobs.streams import Streams
 from baton.kernel.capabilities import Capabilities, Capability, capability_name
@@ -31,16 +32,16 @@ from baton.node.drain import Drain
 from baton.node.health import Fact, Health
 from baton.node.service import Criticality, Service
 from baton.node.supervisor import Node
-from baton.ops.api import ManagementPort
+from baton.ops.api import ManagementPort, MetricsPage
+from baton.ops.known_routes import KnownRoutes
+from baton.ops.logs import LogVerbosity
 from baton.ops.metrics import PrometheusMetrics, node_id
 from baton.ops.status import StatusBoard
 from baton.storage.bucket import BucketMediaStore, SessionStores
 from baton.storage.data_dir import DataDir
 from baton.storage.directory import DirectoryMediaStore
-from baton.storage.memory import MemoryMediaStore
-from baton.storage.policy import GoogleAccount, S3Account, StoreAccount
+from baton.storage.run_time import KeptSessionLimit
 from baton.storage.secrets import TokenSecrets
-from baton.storage.shelf import ShelfLimits
 from baton.storage.spool import FileSpool
 from baton.video.local import LocalTranscoder
 from baton.video.sessions import SessionTable
@@ -121,7 +122,11 @@ class Assembly:
         self._signer = signer
         self._clock = SystemClock()
         self._prometheus = (
-            PrometheusMetrics(node_id=node_id(settings.key.account_hex)) if settings.management.monitor else None
+            PrometheusMetrics(
+                node_id=node_id(settings.key.account_hex), per_stream=settings.management.metrics_per_stream
+            )
+            if settings.management.monitor
+            else None
         )
         self._metrics = Tally(self._prometheus or SilentMetrics())
         self._drain = Drain()
@@ -133,8 +138,10 @@ class Assembly:
         # The operator's own bucket may lie anywhere, but it leads nowhere else.
         self._own_fetcher = HttpSegmentFetcher(allow_private=True, max_redirects=0)
         self._own_poster = HttpObjectPoster(allow_private=True)
-        self._account = _bucket_account(settings.storage)
-        self._store = self._media_store()
+        self._account = bucket_account(settings.storage)
+        self._store = media_store(
+            settings, account=self._account, poster=self._own_poster, clock=self._clock, metrics=self._metrics
+        )
         self._spool = FileSpool(folder=data_dir.work, metrics=self._metrics)
         self._webhook = self._auth_webhook()
         self._pool = self._engine_pool()
@@ -144,30 +151,17 @@ class Assembly:
             clock=self._clock,
             metrics=self._metrics,
         )
+        self._session_limit = LiveSessionLimit(
+            configured=settings.video.max_sessions,
+            kept=KeptSessionLimit(path=data_dir.run_time, configured=settings.video.max_sessions),
+            streams=self._streams,
+        )
         self._certificate = self._certificate_source(settings.port, data_dir)
         self._served = self._use_cases()
         self._listener = self._service_port()
         self._management = self._management_port(data_dir)
 
     # Parts.
-
-    def _media_store(self) -> MemoryMediaStore | DirectoryMediaStore | BucketMediaStore:
-        storage = self._settings.storage
-        if self._account is not None:
-            return BucketMediaStore(
-                account=self._account, poster=self._own_poster, clock=self._clock, metrics=self._metrics
-            )
-        limits = ShelfLimits(total_bytes=storage.memory_limit_bytes, grace_s=storage.grace_s)
-        base_uri = self._settings.port.service_uri
-        if not storage.object_store:
-            return MemoryMediaStore(base_uri=base_uri, limits=limits, clock=self._clock, metrics=self._metrics)
-        return DirectoryMediaStore(
-            directory=Path(storage.object_store),
-            base_uri=base_uri,
-            limits=limits,
-            clock=self._clock,
-            metrics=self._metrics,
-        )
 
     def _segment_fetcher(self) -> SegmentFetcher:
         if self._account is None:
@@ -250,7 +244,7 @@ class Assembly:
             streams=self._streams,
             pool=self._pool,
             store=self._store,
-            store_kind=_store_kind(self._store),
+            store_kind=store_kind(self._store),
             store_limit_bytes=settings.storage.memory_limit_bytes if self._account is None else 0,
             tally=self._metrics,
             clock=self._clock,
@@ -262,7 +256,7 @@ class Assembly:
             clock=self._clock,
             started_monotonic_s=self._clock.monotonic(),
             service_uri=settings.port.service_uri,
-            max_sessions=settings.video.max_sessions,
+            session_limit=self._session_limit,
             settings=self._loaded.provenance,
         )
         return ManagementPort(
@@ -270,8 +264,19 @@ class Assembly:
             data_dir=data_dir.path,
             board=board,
             drain=self._drain,
-            metrics=self._prometheus,
+            known=KnownRoutes(
+                session_limit=self._session_limit,
+                verbosity=LogVerbosity(settings.logs.level),
+                transcodes=settings.video.transcoder,
+            ),
+            metrics=self._metrics_page(),
         )
+
+    def _metrics_page(self) -> MetricsPage | None:
+        if self._prometheus is None:
+            return None
+        gauges = Gauges(streams=self._streams, pool=self._pool, in_hand=self._served.in_hand, metrics=self._prometheus)
+        return MetricsPage(metrics=self._prometheus, sample=gauges.sample)
 
     # Services.
 
@@ -369,21 +374,6 @@ def _offering(engine_ids: tuple[int, ...]) -> Capabilities:
     """The node's offer: its own version is also the least it asks of others (video.md 5.5)."""
     ids = sorted({*engine_ids, *_NODE_CAPABILITIES})
     return Capabilities.offering(ids, version=NODE_VERSION, min_version=NODE_VERSION)
-
-
-def _bucket_account(storage: StorageSettings) -> StoreAccount | None:
-    """The owner of the bucket that renditions go to; None for memory and directories."""
-    if "://" not in storage.object_store:
-        return None
-    _, address = read_store(storage.object_store)
-    return S3Account(address) if isinstance(address, S3Address) else GoogleAccount.load(address)
-
-
-def _store_kind(store: MemoryMediaStore | DirectoryMediaStore | BucketMediaStore) -> str:
-    """The store's name in the status answer."""
-    if isinstance(store, BucketMediaStore):
-        return "bucket"
-    return "directory" if isinstance(store, DirectoryMediaStore) else "memory"
 
 
 async def _rest() -> None:

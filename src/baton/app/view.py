@@ -11,7 +11,12 @@ from baton.kernel.metrics import Metrics
 from baton.media.pool import EnginePool
 from baton.ops.status import EngineStatus, SessionStatus, StoreStatus
 
-__all__ = ["KeepsObjects", "NodeView", "Tally"]
+__all__ = ["KeepsObjects", "NodeView", "Tally", "engine_name"]
+
+
+def engine_name(place: int) -> str:
+    """What the engine child of a place is called, in the status and in metrics."""
+    return f"cpu-{place}"
 
 
 class Tally:
@@ -49,6 +54,10 @@ class Tally:
     def observe(self, name: str, value: float, **labels: str) -> None:
         """Put a value into a histogram."""
         self._behind.observe(name, value, **labels)
+
+    def forget_stream(self, manifest_id: str) -> None:
+        """A stream is over."""
+        self._behind.forget_stream(manifest_id)
 
 
 class KeepsObjects(Protocol):
@@ -108,8 +117,8 @@ class NodeView:
         """Engine children, the spare among them."""
         children = self._pool.children if self._pool is not None else ()
         return tuple(
-            EngineStatus(name=f"cpu-{index}", state=child.state, pid=child.pid, jobs=child.jobs_done)
-            for index, child in enumerate(children)
+            EngineStatus(name=engine_name(child.place), state=child.state, pid=child.pid, jobs=child.jobs_done)
+            for child in children
         )
 
     def store(self) -> StoreStatus:

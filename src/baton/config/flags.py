@@ -46,17 +46,7 @@ class Flag:
 
 
 LOG_LEVELS = ("error", "warning", "info", "debug")
-X264_PRESETS = (
-    "ultrafast",
-    "superfast",
-    "veryfast",
-    "faster",
-    "fast",
-    "medium",
-    "slow",
-    "slower",
-    "veryslow",
-)
+X264_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 _WARNING_VERBOSITY, _INFO_VERBOSITY, _DEBUG_VERBOSITY = 1, 3, 5
 
 
@@ -369,6 +359,7 @@ _ROWS = (
     ),
     # Running the node.
     Flag("monitor", "management.monitor", _B, "false", "Measure, and serve /metrics on the management port.", _OPS),
+    Flag("metrics-per-stream", "management.metrics_per_stream", _B, "false", "Tell streams apart in metrics.", _OPS),
     Flag(
         "drain-timeout",
         "lifecycle.drain_timeout_s",

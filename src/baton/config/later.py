@@ -25,7 +25,6 @@ _SWITCHES = (
     "initialize-round",
     "reward",
     "auto-adjust-price",
-    "metrics-per-stream",
     "metrics-client-ip",
 )
 _WITH_VALUE = (

@@ -127,6 +127,8 @@ class ManagementSettings:
 
     bind: BindAddress = BindAddress("127.0.0.1", 7935, tls=False)
     monitor: bool = False
+    metrics_per_stream: bool = False
+    """Tell streams apart in the metrics of segments."""
 
 
 class LogFormat(Enum):

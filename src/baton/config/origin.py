@@ -7,12 +7,13 @@ __all__ = ["DEFAULT", "Origin", "Provenance", "Source"]
 
 
 class Source(Enum):
-    """The four sources, weakest first."""
+    """The four sources, weakest first, and the one beside them: what an operator set while the node ran."""
 
     DEFAULT = "default"
     FILE = "file"
     ENVIRONMENT = "environment"
     FLAG = "command line"
+    RUN_TIME = "set at run time"
 
 
 @dataclass(frozen=True, slots=True)

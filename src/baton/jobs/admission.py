@@ -112,6 +112,7 @@ class Admission:
         try:
             yield admitted
         finally:
+            self._streams.left(request.metadata.manifest_id)
             if not admitted.settled:
                 await self._payments.release(held)
 

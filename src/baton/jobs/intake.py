@@ -53,8 +53,10 @@ class Intake:
             status, text = (_BAD_REQUEST, Text.BAD_REQUEST) if by_url else (_INTERNAL, Text.INTERNAL)
             raise RefusedError(status, text, detail="not in within the segment's time budget") from error
         async with spooled:
-            self._metrics.add("segment_transcoded_downloaded_total")
-            self._metrics.observe("download_time_seconds", self._clock.monotonic() - started)
+            took_s, manifest_id = self._clock.monotonic() - started, admitted.metadata.manifest_id
+            self._metrics.add("segment_transcoded_downloaded_total", manifest_id=manifest_id)
+            self._metrics.observe("download_time_seconds", took_s, manifest_id=manifest_id)
+            self._metrics.add("segment_bytes_total", spooled.size_bytes)
             if spooled.content_hash != admitted.metadata.content_hash:
                 raise RefusedError(_FORBIDDEN, Text.FORBIDDEN, detail="body differs from its announced hash")
             yield spooled

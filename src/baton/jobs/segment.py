@@ -12,7 +12,7 @@ import structlog
 
 from baton.jobs.admission import Admission, AdmittedSegment, SegmentRequest
 from baton.jobs.intake import Intake
-from baton.jobs.messages import SegmentResult
+from baton.jobs.messages import SegmentMetadata, SegmentResult
 from baton.jobs.ports import SpooledSegment
 from baton.jobs.work import Report, Work
 from baton.kernel.clock import Clock
@@ -78,8 +78,7 @@ class SegmentDesk:
         try:
             with self._counted(network_of(request.peer_host)):
                 async with self._admission.admit(request) as admitted:
-                    self._metrics.add("segment_source_emerged_unprocessed_total")
-                    self._metrics.observe("source_segment_duration_seconds", request.metadata.duration_ms / 1000)
+                    self._count_source(request.metadata)
                     async with self._intake.receive(admitted, body) as spooled:
                         await accepted()
                         result, outcome = await self._perform(admitted, spooled)
@@ -91,6 +90,11 @@ class SegmentDesk:
             raise
         self._close(request, outcome, admitted=admitted, error=result.error)
         return result
+
+    def _count_source(self, metadata: SegmentMetadata) -> None:
+        duration_s, manifest_id = metadata.duration_ms / 1000, metadata.manifest_id
+        self._metrics.add("segment_source_emerged_unprocessed_total", manifest_id=manifest_id)
+        self._metrics.observe("source_segment_duration_seconds", duration_s, manifest_id=manifest_id)
 
     @contextmanager
     def _counted(self, network: str) -> Iterator[None]:

@@ -15,7 +15,7 @@ from baton.jobs.messages import ObjectStoreOffer
 from baton.jobs.ports import MediaStore, RenditionStores
 from baton.jobs.tokens import TOKEN_REFRESH_S
 from baton.kernel.clock import Clock
-from baton.kernel.ids import SessionId, shown_session
+from baton.kernel.ids import ManifestId, SessionId, shown_session
 from baton.kernel.metrics import Metrics
 from baton.video.sessions import Opening, SessionTable
 from baton.video.turns import Turnstile
@@ -46,6 +46,7 @@ class Streams:
         self._metrics = metrics
         self._turns: dict[SessionId, Turnstile] = {}
         self._outputs: dict[SessionId, MediaStore] = {}
+        self._manifests: dict[SessionId, ManifestId] = {}
         metrics.set("max_sessions_total", table.limit)
         metrics.set("current_sessions_total", 0)
 
@@ -58,6 +59,21 @@ class Streams:
     def busy(self) -> int:
         """Segments that run or wait anywhere."""
         return sum(s.busy for s in self._table.sessions())
+
+    def set_limit(self, limit: int) -> None:
+        """Change how many streams may be open. Those that are open go on; no new one opens until there is room."""
+        self._table.set_limit(limit)
+        self._metrics.set("max_sessions_total", limit)
+
+    def left(self, manifest_id: ManifestId) -> None:
+        """A segment of this stream is done with; without a session its series in the metrics are over too."""
+        if not any(session.manifest_id == manifest_id for session in self._table.sessions()):
+            self._metrics.forget_stream(manifest_id)
+
+    @property
+    def all_waiting(self) -> int:
+        """Segments of all sessions that wait for their turn."""
+        return sum(line.waiting for line in self._turns.values())
 
     def waiting(self, session_id: SessionId) -> int:
         """Segments of one session that wait for their turn."""
@@ -86,6 +102,7 @@ class Streams:
         output = self._outputs.get(session.session_id)
         if output is None:
             output = self._outputs[session.session_id] = self._stores.for_session(storage)
+        self._manifests[session.session_id] = opening.manifest_id
         if opening.session_id not in before:
             log.info("session opened", session=shown_session(opening.session_id), manifest=opening.manifest_id)
         self._publish()
@@ -115,6 +132,9 @@ class Streams:
             line = self._turns.pop(session_id, None)
             if line is not None:
                 line.close()
+            manifest_id = self._manifests.pop(session_id, None)
+            if manifest_id is not None:
+                self.left(manifest_id)
             self._metrics.add("sessions_ended_total", reason=reason)
             log.info("session ended", session=shown_session(session_id), reason=reason)
         if session_ids:

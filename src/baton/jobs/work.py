@@ -29,6 +29,7 @@ log = structlog.get_logger("baton.segments")
 _MEGA = 1_000_000
 _HASH_EXTENSION = ".phash"
 _HASH_CONTENT_TYPE = "application/octet-stream"
+_NO_PLACE = {Text.CAPPED: "capped", Text.BUSY: "busy", Text.SESSION_ENDED: "ended"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class Work:
         try:
             waited_s, output, renditions = await self._produce(admitted, spooled)
         except CapacityError as error:
+            self._metrics.add("capacity_refusals_total", reason=_NO_PLACE.get(error.text, "busy"))
             return self._failed(admitted, error.text), Report(outcome="capacity", detail=error.detail or error.text)
         except TranscodeError as error:
             self._metrics.add("transcode_failures_total", reason="permanent" if not error.retryable else "retryable")
@@ -82,7 +84,7 @@ class Work:
             True  # before the wait: the hold is payments' affair now, even if this request ends meanwhile
         )
         await self._payments.settle(admitted.held, pixels=pixels)
-        self._metrics.add("mil_pixels_processed", pixels / _MEGA)
+        self._metrics.add("mil_pixels_processed", pixels / _MEGA, manifest_id=admitted.metadata.manifest_id)
         report = Report(
             outcome="transcoded",
             waited_ms=round(waited_s * 1000),
@@ -106,7 +108,10 @@ class Work:
                 raise TranscodeError(Text.NO_TRANSCODER)
             self._metrics.observe("queue_wait_seconds", turn.waited_s)
             output = await self._transcode(self._transcoder, admitted, spooled)
+            transcoded_at = self._clock.monotonic()
             renditions = await self._keep(admitted, output.renditions, turn.store)
+        self._metrics.observe("rendition_save_time_seconds", self._clock.monotonic() - transcoded_at)
+        self._metrics.add("rendition_bytes_total", sum(len(r.data) for r in output.renditions))
         return turn.waited_s, output, renditions
 
     async def _transcode(
@@ -118,9 +123,15 @@ class Work:
         )
         took_s = self._clock.monotonic() - started
         duration_s = admitted.metadata.duration_ms / 1000
-        self._metrics.add("segment_transcoded_total")
-        self._metrics.observe("transcode_time_seconds", took_s)
-        self._metrics.observe("transcode_score", duration_s / max(took_s, 1e-3))
+        # The two words are what the reference says about every segment of an orchestrator (video.md 9.2).
+        labels = {
+            "profiles": ",".join(sorted(p.name for p in admitted.metadata.profiles)),
+            "trusted": "trusted",
+            "verified": "verified",
+        }
+        self._metrics.add("segment_transcoded_total", 1, **labels)
+        self._metrics.observe("transcode_time_seconds", took_s, **labels)
+        self._metrics.observe("transcode_score", duration_s / max(took_s, 1e-3), **labels)
         return output
 
     def _job(self, admitted: AdmittedSegment, spooled: SpooledSegment) -> SegmentJob:

@@ -61,6 +61,7 @@ class ChildKeepers:
         self._metrics = metrics
         self._limits = limits
         self._children: list[EngineChild] = []
+        self._places: dict[EngineChild, int] = {}
         self._undead: list[EngineChild] = []
         """Killed, but not gone: stuck in the kernel."""
         self._running = False
@@ -71,6 +72,15 @@ class ChildKeepers:
     def living(self) -> tuple[EngineChild, ...]:
         """Children that are up."""
         return tuple(child for child in self._children if child.lost is None)
+
+    @property
+    def count(self) -> int:
+        """Places for children."""
+        return self._count
+
+    def place_of(self, child: EngineChild) -> int:
+        """The place of a living child, from 0."""
+        return self._places[child]
 
     async def start(self) -> None:
         """Raise the first children, so that the pool is of use before all are up.
@@ -118,6 +128,7 @@ class ChildKeepers:
                 group.create_task(child.bury(within_s=self._limits.burial_s))
         if not self._running:
             self._children.clear()
+            self._places.clear()
         self._publish()
 
     async def _keep(self, child: EngineChild | None) -> None:
@@ -144,6 +155,7 @@ class ChildKeepers:
             self._failing = False
             log.info("engine children start again", pid=child.pid)
         self._children.append(child)
+        self._places[child] = min(set(range(len(self._children))) - set(self._places.values()))
         self._line.add(child)
         self._publish()
         return child
@@ -159,6 +171,7 @@ class ChildKeepers:
                 await child.bury(within_s=self._limits.burial_s)
             finally:
                 self._children.remove(child)
+                del self._places[child]
                 self._publish()
                 self._report_death(child, lost)
         return lost.cause not in _PLANNED and not lost.at_work and child.jobs_done == 0

@@ -62,6 +62,8 @@ class ChildView:
     state: str
     jobs_done: int
     rss_bytes: int
+    place: int = 0
+    """Which of the pool's places it fills; its successor gets the same one."""
 
 
 @dataclass(slots=True)
@@ -123,7 +125,15 @@ class EnginePool:
     @property
     def children(self) -> tuple[ChildView, ...]:
         """Every living child, the spare among them."""
-        return tuple(ChildView(c.pid, c.state.value, c.jobs_done, c.rss_bytes) for c in self._keepers.living)
+        place_of = self._keepers.place_of
+        return tuple(
+            ChildView(c.pid, c.state.value, c.jobs_done, c.rss_bytes, place_of(c)) for c in self._keepers.living
+        )
+
+    @property
+    def places(self) -> int:
+        """How many children there are when all are up: their places are 0 to one less."""
+        return self._keepers.count
 
     @property
     def pids(self) -> tuple[int, ...]:

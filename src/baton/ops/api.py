@@ -1,13 +1,14 @@
 """The management port: health, readiness, status, drain and metrics for the operator of this machine.
 
 Plain HTTP, loopback by default. ``/healthz`` answers as long as the event loop runs; ``/readyz`` is 200 when gateways
-can be served and else 503 with the reasons; both need no token, so that any supervisor can ask. Every request passes
-``ops.guard`` first.
+can be served and else 503 with the reasons; both need no token, so that any supervisor can ask. What the reference
+serves on this port is in ``ops.known_routes``. Every request passes ``ops.guard`` first.
 """
 
 import asyncio
 import errno
 import socket
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +18,7 @@ import structlog
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 
 from baton.config.addresses import is_loopback
 from baton.config.model import BindAddress
@@ -24,16 +26,18 @@ from baton.kernel.errors import ExitCode, StartError
 from baton.node.drain import Drain, DrainState, IllegalMoveError
 from baton.node.service import Service
 from baton.ops.guard import Guard
+from baton.ops.known_routes import KnownRoutes, error
 from baton.ops.metrics import CONTENT_TYPE, PrometheusMetrics
 from baton.ops.status import StatusBoard
 from baton.ops.token import TOKEN_FILE, ensure_token
 
-__all__ = ["Leaver", "ManagementPort", "Routes"]
+__all__ = ["Leaver", "ManagementPort", "MetricsPage", "Routes"]
 
 _BACKLOG = 64
 _MOST_CONNECTIONS = 64
 _KEEP_ALIVE_S = 5
 _GRACE_S = 2
+_NOT_FOUND = 404
 
 log = structlog.get_logger("baton.ops")
 
@@ -46,6 +50,22 @@ class Leaver(Protocol):
         ...
 
 
+class MetricsPage:
+    """What ``/metrics`` shows."""
+
+    def __init__(self, *, metrics: PrometheusMetrics, sample: Callable[[], None]) -> None:
+        """``sample`` brings the gauges up to date before each reading."""
+        self._metrics = metrics
+        self._sample = sample
+        self._reading = asyncio.Lock()
+
+    async def read(self) -> bytes:
+        """The text. One reading at a time: however many ask, the node's threads are there for segments."""
+        async with self._reading:
+            self._sample()
+            return await asyncio.to_thread(self._metrics.exposition)
+
+
 class _Json(JSONResponse):
     def render(self, content: object) -> bytes:
         return orjson.dumps(content, default=str)
@@ -54,10 +74,11 @@ class _Json(JSONResponse):
 class Routes:
     """What each route answers."""
 
-    def __init__(self, *, board: StatusBoard, drain: Drain, metrics: PrometheusMetrics | None) -> None:
+    def __init__(self, *, board: StatusBoard, drain: Drain, known: KnownRoutes, metrics: MetricsPage | None) -> None:
         """Without ``metrics`` there is no ``/metrics``."""
         self._board = board
         self._drain = drain
+        self._known = known
         self._metrics = metrics
         self.leaver: Leaver | None = None
         """Who ends the node; made after its services, so it is named later."""
@@ -71,7 +92,9 @@ class Routes:
         app.add_api_route("/baton/drain", self.drain, methods=["POST"])
         app.add_api_route("/baton/undrain", self.undrain, methods=["POST"])
         if self._metrics is not None:
-            app.add_api_route("/metrics", self.metrics, methods=["GET"])
+            app.add_api_route("/metrics", self.metrics, methods=["GET", "HEAD"])
+        self._known.attach(app)
+        app.add_exception_handler(HTTPException, _no_route)
         return app
 
     async def healthz(self) -> Response:
@@ -106,7 +129,7 @@ class Routes:
 
     async def metrics(self) -> Response:
         """Numbers for Prometheus."""
-        content = self._metrics.exposition() if self._metrics is not None else b""
+        content = await self._metrics.read() if self._metrics is not None else b""
         return Response(content, headers={"content-type": CONTENT_TYPE})
 
     def _move(self, after: DrainState, *, event: str) -> Response:
@@ -120,6 +143,17 @@ class Routes:
                 return _Json({"error": str(problem)}, status_code=409)
             log.warning(event)
         return _Json({"state": after.value, "ends": False})
+
+
+async def _no_route(_request: Request, problem: Exception) -> Response:
+    """No such path, or not with this method; the first in the reference's words."""
+    if not isinstance(problem, HTTPException):
+        raise problem
+    if problem.status_code == _NOT_FOUND:
+        return error(_NOT_FOUND, "404 page not found")
+    answer = error(problem.status_code, str(problem.detail))
+    answer.headers.update(problem.headers or {})
+    return answer
 
 
 class _Server(uvicorn.Server):
@@ -140,13 +174,14 @@ class ManagementPort:
         data_dir: Path,
         board: StatusBoard,
         drain: Drain,
-        metrics: PrometheusMetrics | None,
+        known: KnownRoutes,
+        metrics: MetricsPage | None,
     ) -> None:
         """Opens nothing yet; the data directory must exist when the service starts."""
         self._bind = bind
         self._data_dir = data_dir
         self._token = ""
-        self._routes = Routes(board=board, drain=drain, metrics=metrics)
+        self._routes = Routes(board=board, drain=drain, known=known, metrics=metrics)
         guard = Guard(app=self._routes.application(), token=lambda: self._token, loopback_only=is_loopback(bind.host))
         self._server = _Server(
             uvicorn.Config(

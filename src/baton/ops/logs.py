@@ -18,9 +18,11 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from baton.config.model import LogFormat, LogSettings
 from baton.kernel.redaction import HIDDEN, is_secret_name, mask_urls, printable
 
-__all__ = ["clean", "configure_logging"]
+__all__ = ["LogVerbosity", "clean", "configure_logging"]
 
 _LEVELS = {"error": logging.ERROR, "warning": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
+_VERBOSITIES = {"error": 0, "warning": 1, "info": 3, "debug": 5}
+"""The least verbosity of the reference that shows a level, rising."""
 _LONGEST_VALUE = 2048
 _LONGEST_TRACE = 16_384
 _MOST_ITEMS = 50
@@ -47,7 +49,6 @@ def configure_logging(settings: LogSettings, *, stream: TextIO | None = None) ->
     ]
     structlog.configure(
         processors=[*before, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
@@ -62,14 +63,39 @@ def configure_logging(settings: LogSettings, *, stream: TextIO | None = None) ->
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=before, processors=render))
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(max(level, logging.INFO) if level == logging.DEBUG else max(level, logging.WARNING))
-    logging.getLogger("baton").setLevel(level)
+    _set_level(level)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "aiohttp.access"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
     logging.captureWarnings(capture=True)
     logging.raiseExceptions = False  # a closed standard error must not take the node with it
+
+
+class LogVerbosity:
+    """How much of this process is logged, in the reference's numbers, and the means to change it while it runs."""
+
+    def __init__(self, level: str) -> None:
+        """``level`` is the level that ``configure_logging`` was given."""
+        self._number = _VERBOSITIES[level]
+
+    @property
+    def number(self) -> int:
+        """0 errors, 1 and 2 warnings, 3 and 4 information, from 5 on everything; as it was last set."""
+        return self._number
+
+    def set(self, number: int) -> None:
+        """Log this much from now on."""
+        self._number = number
+        names = [name for name, least in _VERBOSITIES.items() if number >= least]
+        _set_level(_LEVELS[names[-1] if names else "error"])
+
+
+def _set_level(level: int) -> None:
+    """Least important level of lines; of libraries only warnings, unless everything is wanted."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
+    logging.getLogger().setLevel(logging.INFO if level == logging.DEBUG else max(level, logging.WARNING))
+    logging.getLogger("baton").setLevel(level)
 
 
 def clean(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

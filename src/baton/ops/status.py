@@ -4,11 +4,11 @@ Pure. ``StatusView`` is what the assembler provides; everything else is put toge
 because an id is the half of a stream's credentials that an operator does not need.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol
 
-from baton.config.origin import Provenance, Source
+from baton.config.origin import Origin, Provenance, Source
 from baton.kernel.clock import Clock
 from baton.kernel.ids import SessionId, shown_session
 from baton.kernel.redaction import printable
@@ -16,7 +16,7 @@ from baton.kernel.version import NODE_VERSION, VERSION
 from baton.node.drain import Drain
 from baton.node.health import Health
 
-__all__ = ["EngineStatus", "SessionStatus", "StatusBoard", "StatusView", "StoreStatus"]
+__all__ = ["EngineStatus", "SessionLimit", "SessionStatus", "StatusBoard", "StatusView", "StoreStatus"]
 
 _MOST_SESSIONS = 200
 """Sessions listed at most; the count is always the true one."""
@@ -77,6 +77,28 @@ class StatusView(Protocol):
         ...
 
 
+class SessionLimit(Protocol):
+    """The limit of open sessions, which an operator may change while the node runs."""
+
+    @property
+    def value(self) -> int:
+        """The limit in force."""
+        ...
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where it comes from when an operator set it at run time; None while it is the configured one."""
+        ...
+
+    async def change(self, limit: int) -> None:
+        """Put ``limit`` in force, now and after restarts.
+
+        Raises:
+            OSError: it cannot be kept; the limit is what it was.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class StatusBoard:
     """Everything the status answer is made of."""
@@ -87,7 +109,7 @@ class StatusBoard:
     clock: Clock
     started_monotonic_s: float
     service_uri: str
-    max_sessions: int
+    session_limit: SessionLimit
     settings: tuple[Provenance, ...] = field(default=())
 
     def as_json(self) -> dict[str, object]:
@@ -102,7 +124,7 @@ class StatusBoard:
             "uptime_s": round(self.clock.monotonic() - self.started_monotonic_s, 3),
             "service_uri": self.service_uri,
             "capabilities": list(self.view.capabilities()),
-            "max_sessions": self.max_sessions,
+            "max_sessions": self.session_limit.value,
             "session_count": len(sessions),
             "sessions": [_session(session) for session in sessions[:_MOST_SESSIONS]],
             "engines": [asdict(engine) for engine in self.view.engines()],
@@ -115,10 +137,18 @@ class StatusBoard:
                     "source": row.origin.source.value,
                     "where": printable(row.origin.where, limit=300),
                 }
-                for row in self.settings
+                for row in self._settings_in_force()
                 if row.origin.source is not Source.DEFAULT
             ],
         }
+
+    def _settings_in_force(self) -> Iterator[Provenance]:
+        origin = self.session_limit.origin
+        for row in self.settings:
+            if row.name == "max-sessions" and origin is not None:
+                yield replace(row, shown=str(self.session_limit.value), origin=origin)
+            else:
+                yield row
 
     def reasons(self) -> list[dict[str, str]]:
         """What keeps the node from being ready."""

@@ -1,7 +1,7 @@
 """The token that proves an operator: a file in the data directory that only the node's user can read.
 
-Whoever can read ``management.token`` may drain the node. Made once, kept across restarts, replaced when others could
-have read it.
+Whoever can read ``management.token`` may drain the node and change its limits. Made once, kept across restarts,
+replaced when others could have read it.
 """
 
 import os

@@ -3,6 +3,7 @@
     <data dir>/          0700 when we make it
       lock               held while the node runs; names the process
       token-secrets.json secrets behind auth tokens (storage.secrets), 0600
+      run-time.json      what an operator set while the node ran (storage.run_time), 0600
       work/              segments in work (storage.spool), emptied at start, 0700
 
 Other adapters keep their own files beside these. Blocking; used at start and stop.
@@ -63,6 +64,11 @@ class DataDir:
     def token_secrets(self) -> Path:
         """Where the secrets behind auth tokens are kept."""
         return self._path / "token-secrets.json"
+
+    @property
+    def run_time(self) -> Path:
+        """Where values are kept that an operator set while the node ran."""
+        return self._path / "run-time.json"
 
     @property
     def work(self) -> Path:

@@ -90,6 +90,10 @@ class SessionTable:
         """Most sessions that may be open at once."""
         return self._limit
 
+    def set_limit(self, limit: int) -> None:
+        """Change the limit. Open sessions stay; while more are open than it allows, no further one opens."""
+        self._limit = limit
+
     @property
     def open_count(self) -> int:
         """Sessions that hold a slot."""

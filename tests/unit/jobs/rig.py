@@ -30,7 +30,7 @@ from baton.kernel.clock import ManualClock
 from baton.kernel.crypto import keccak256
 from baton.kernel.errors import RefusedError
 from baton.kernel.ids import ZERO_ADDRESS, Address, ManifestId, SessionId
-from baton.kernel.metrics import SilentMetrics
+from baton.kernel.metrics import Metrics, SilentMetrics
 from baton.kernel.profiles import PRESETS
 from baton.media.job import RenditionOutput, TranscodeOutput
 from baton.video.job import SegmentJob
@@ -267,7 +267,7 @@ class Rig:
     lent: dict[str, Store] = field(default_factory=dict)
     gate: Gate = field(default_factory=Gate)
     webhook: Webhook = field(default_factory=Webhook)
-    metrics: SilentMetrics = field(default_factory=SilentMetrics)
+    metrics: Metrics = field(default_factory=SilentMetrics)
     accepted: int = 0
     mint: TokenMint = field(init=False)
     streams: Streams = field(init=False)

@@ -21,7 +21,7 @@ from baton.ops.cli import COMMANDS, group
 from baton.ops.commands.status import duration_text, render, size_text
 from tests.support import run
 
-from .test_management_port import Rig
+from .rig import Rig
 
 HEAVY = ("av", "aiohttp", "uvicorn", "fastapi", "pydantic", "google.protobuf", "coincurve", "rich.table", "structlog")
 

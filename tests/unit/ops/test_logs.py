@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from baton.config.model import LogFormat, LogSettings
-from baton.ops.logs import configure_logging
+from baton.ops.logs import LogVerbosity, configure_logging
 
 
 class Terminal(io.StringIO):
@@ -232,3 +232,41 @@ def test_a_closed_stream_does_not_raise() -> None:
     log.info("before")
     out.close()
     log.info("after")
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        (0, ["error"]),
+        (1, ["error", "warning"]),
+        (2, ["error", "warning"]),
+        (3, ["error", "warning", "info"]),
+        (4, ["error", "warning", "info"]),
+        (5, ["error", "warning", "info", "debug"]),
+        (99, ["error", "warning", "info", "debug"]),
+    ],
+)
+def test_the_level_changes_while_the_node_runs_for_loggers_made_before(number: int, shown: list[str]) -> None:
+    out = configured(level="info")
+    log = structlog.get_logger("baton.jobs")
+    log.debug("before")
+    verbosity = LogVerbosity("info")
+    assert verbosity.number == 3
+    verbosity.set(number)
+    assert verbosity.number == number
+    log.error("e")
+    log.warning("w")
+    log.info("i")
+    log.debug("d")
+    assert [line["level"] for line in lines(out)] == shown
+
+
+def test_libraries_show_more_only_when_everything_is_wanted() -> None:
+    out = configured(level="info")
+    verbosity = LogVerbosity("info")
+    logging.getLogger("uvicorn").info("first")
+    verbosity.set(6)
+    logging.getLogger("uvicorn").info("second")
+    verbosity.set(3)
+    logging.getLogger("uvicorn").info("third")
+    assert [line["event"] for line in lines(out)] == ["second"]

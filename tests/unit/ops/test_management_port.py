@@ -3,111 +3,20 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
 
 from baton.config.model import BindAddress
-from baton.config.origin import DEFAULT, Origin, Provenance, Source
-from baton.kernel.clock import ManualClock
 from baton.kernel.errors import ExitCode, StartError
-from baton.kernel.metrics import SilentMetrics
-from baton.node.drain import Drain, DrainState
-from baton.node.health import Health
+from baton.node.drain import DrainState
 from baton.ops import guard
-from baton.ops.api import ManagementPort
 from baton.ops.metrics import PrometheusMetrics
-from baton.ops.status import EngineStatus, SessionStatus, StatusBoard, StoreStatus
-from baton.ops.token import read_token
-from tests.support import run
-
-LOOPBACK = BindAddress("127.0.0.1", 0, tls=False)
-
-
-class View:
-    """What a running node would show, with the names that strangers choose."""
-
-    def capabilities(self) -> tuple[str, ...]:
-        return ("H.264", "MPEGTS")
-
-    def sessions(self) -> tuple[SessionStatus, ...]:
-        return tuple(SessionStatus("0123456789abcdef", "evil\x1b[2J\udcff", 1.25, busy=True) for _ in range(300))
-
-    def engines(self) -> tuple[EngineStatus, ...]:
-        return (EngineStatus("engine 0", "idle", pid=7, jobs=3),)
-
-    def store(self) -> StoreStatus:
-        return StoreStatus("memory", 10, 100, 1)
-
-    def refusals(self) -> Mapping[str, int]:
-        return {"capped": 2}
-
-
-@dataclass
-class Leaver:
-    asked: int = 0
-
-    def request_stop(self) -> None:
-        self.asked += 1
-
-
-@dataclass
-class Rig:
-    data_dir: Path
-    bind: BindAddress = LOOPBACK
-    metrics: PrometheusMetrics | None = None
-    drain: Drain = field(default_factory=Drain)
-    clock: ManualClock = field(default_factory=ManualClock)
-    leaver: Leaver | None = field(default_factory=Leaver)
-
-    def __post_init__(self) -> None:
-        self.health = Health(drain=self.drain, metrics=SilentMetrics())
-        self.engine = self.health.fact("engine", reason="no engine has answered yet")
-        board = StatusBoard(
-            view=View(),
-            drain=self.drain,
-            health=self.health,
-            clock=self.clock,
-            started_monotonic_s=0.0,
-            service_uri="https://127.0.0.1:8935",
-            max_sessions=10,
-            settings=(
-                Provenance("network", "offchain", DEFAULT),
-                Provenance("eth-password", "***", Origin(Source.FLAG, "--eth-password")),
-            ),
-        )
-        self.port = ManagementPort(
-            bind=self.bind, data_dir=self.data_dir, board=board, drain=self.drain, metrics=self.metrics
-        )
-        if self.leaver is not None:
-            self.port.answer_to(self.leaver)
-
-    @property
-    def token(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {read_token(self.data_dir)}"}
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[httpx.AsyncClient]:
-        service = self.port.as_service()
-        assert service.start is not None
-        assert service.stop is not None
-        await service.start()
-        async with asyncio.TaskGroup() as group:
-            task = group.create_task(_await(service.run()))
-            try:
-                async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port.port}") as client:
-                    yield client
-            finally:
-                await service.stop()
-                await task
-
-
-async def _await(work: object) -> None:
-    await work  # type: ignore[misc]  # a service's run is any awaitable
+from tests.support import eventually, run
+from tests.unit.ops.rig import Rig
 
 
 def test_health_readiness_and_its_reasons(tmp_path: Path) -> None:
@@ -353,10 +262,45 @@ def test_metrics_only_when_measured(tmp_path: Path) -> None:
             assert (await client.get("/metrics")).status_code == 404
         metrics = PrometheusMetrics(node_id="host")
         metrics.set("readiness", 1)
-        async with Rig(tmp_path, metrics=metrics).running() as client:
+        rig = Rig(tmp_path, metrics=metrics)
+        async with rig.running() as client:
             response = await client.get("/metrics")
+            assert rig.sampled == 1
             assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
             assert 'livepeer_readiness{node_id="host",node_type="orch"} 1' in response.text
+
+    run(story())
+
+
+class Slow(PrometheusMetrics):
+    """Takes as long to write its text as the test wants."""
+
+    def __init__(self) -> None:
+        super().__init__(node_id="host")
+        self.go_on = threading.Event()
+        self.at_once = 0
+        self.most_at_once = 0
+
+    def exposition(self) -> bytes:
+        self.at_once += 1
+        self.most_at_once = max(self.at_once, self.most_at_once)
+        self.go_on.wait(timeout=5.0)
+        self.at_once -= 1
+        return super().exposition()
+
+
+def test_long_metrics_hold_up_neither_the_node_nor_its_threads(tmp_path: Path) -> None:
+    async def story() -> None:
+        metrics = Slow()
+        rig = Rig(tmp_path, metrics=metrics)
+        async with rig.running() as client, asyncio.TaskGroup() as group:
+            scrapes = [group.create_task(client.get("/metrics")) for _ in range(4)]
+            await eventually(lambda: metrics.at_once, what="the first reading")
+            assert (await client.get("/healthz")).status_code == 200
+            assert not any(scrape.done() for scrape in scrapes)
+            metrics.go_on.set()
+        assert [scrape.result().status_code for scrape in scrapes] == [200] * 4
+        assert metrics.most_at_once == 1
 
     run(story())
 
@@ -364,8 +308,9 @@ def test_metrics_only_when_measured(tmp_path: Path) -> None:
 def test_nothing_else_is_served(tmp_path: Path) -> None:
     async def story() -> None:
         async with Rig(tmp_path).running() as client:
-            for path in ("/", "/docs", "/openapi.json", "/redoc", "/status", "/baton", "/debug/pprof/"):
-                assert (await client.get(path)).status_code == 404
+            for path in ("/", "/docs", "/openapi.json", "/redoc", "/baton", "/debug", "/debug/pprof/"):
+                answer = await client.get(path)
+                assert (answer.status_code, answer.text) == (404, "404 page not found\n")
 
     run(story())
 

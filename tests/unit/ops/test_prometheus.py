@@ -6,14 +6,17 @@ import threading
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from baton.kernel.metrics import METRICS, Metric, MetricKind
+from baton.jobs import segment, work
+from baton.kernel.metrics import METRICS, OPEN_LABELS, Metric, MetricKind
 from baton.kernel.version import NODE_VERSION
+from baton.media.process import DeathCause
 from baton.ops.metrics import PrometheusMetrics, node_id
 
 
 def without_suffix(name: str) -> str:
     """What Python's parser makes of a counter without ``_total``, undone; Prometheus itself leaves names alone."""
-    return "livepeer_mil_pixels_processed" if name == "livepeer_mil_pixels_processed_total" else name
+    short = name.removeprefix("livepeer_").removesuffix("_total")
+    return f"livepeer_{short}" if short in METRICS else name
 
 
 def samples(metrics: PrometheusMetrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -32,8 +35,8 @@ def test_gauges_and_counters_keep_their_known_names() -> None:
     metrics = PrometheusMetrics(node_id="host")
     metrics.set("current_sessions_total", 3)
     metrics.set("current_sessions_total", 2)
-    metrics.add("mil_pixels_processed", 0.25)
-    metrics.add("mil_pixels_processed", 0.5)
+    metrics.add("mil_pixels_processed", 0.25, manifest_id="a")
+    metrics.add("mil_pixels_processed", 0.5, manifest_id="b")
     metrics.add("segments_total", outcome="ok")
     found = samples(metrics)
     assert found["livepeer_current_sessions_total", BASE] == 2
@@ -59,7 +62,8 @@ def test_histograms_are_cumulative() -> None:
 
 def test_what_was_never_measured_is_absent() -> None:
     text = PrometheusMetrics(node_id="host").exposition().decode()
-    assert "livepeer_segments_total" not in text
+    assert "livepeer_transcode_time_seconds" not in text
+    assert "livepeer_port_refusals_total" not in text
     assert "livepeer_versions" in text
     assert "process_cpu_seconds_total" in text
 
@@ -119,17 +123,144 @@ def test_threads_lose_nothing() -> None:
 
     def work() -> None:
         for _ in range(5000):
-            metrics.add("segment_transcoded_total")
+            metrics.add("poison_refusals_total")
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert samples(metrics)["livepeer_segment_transcoded_total", BASE] == 20_000
+    assert samples(metrics)["livepeer_poison_refusals_total", BASE] == 20_000
 
 
 def test_node_id_carries_the_account_when_there_is_one() -> None:
     host = node_id()
     assert host
     assert node_id("0xabc") == f"0xabc-{host}"
+
+
+# Known to dashboards: label sets, bucket bounds, and what is there from the start.
+
+REFERENCE_BOUNDS = {
+    "source_segment_duration_seconds": {0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 10, 15, 20},
+    "download_time_seconds": {0.1, 0.15, 0.2, 0.5, 10},
+    "transcode_time_seconds": {0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 10},
+    "transcode_score": {0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 10, 15, 20, 40},
+}
+
+
+@pytest.mark.parametrize("row", [r for r in METRICS.values() if r.kind is MetricKind.HISTOGRAM], ids=lambda r: r.name)
+def test_buckets_rise_and_hold_the_bounds_that_dashboards_know(row: Metric) -> None:
+    assert list(row.buckets) == sorted(set(row.buckets))
+    assert row.buckets[0] > 0
+    assert set(row.buckets) >= REFERENCE_BOUNDS.get(row.name, set())
+
+
+@pytest.mark.parametrize("name", ["segment_transcoded_total", "transcode_time_seconds", "transcode_score"])
+def test_transcodes_carry_the_labels_of_the_reference(name: str) -> None:
+    assert METRICS[name].labels == ("profiles", "trusted", "verified")
+
+
+def test_a_new_node_starts_from_zero() -> None:
+    found = samples(PrometheusMetrics(node_id="host"))
+    for name in ("current_sessions_total", "transcoders_number", "transcoders_capacity", "transcoders_load"):
+        assert found[f"livepeer_{name}", BASE] == 0
+    for name in ("winning_tickets_recv", "value_redeemed"):
+        assert found[f"livepeer_{name}", BASE] == 0
+    assert found["livepeer_segment_refusals_total", (*BASE, ("reason", "capped"))] == 0
+    assert {value for (name, _), value in found.items() if name.startswith("livepeer_")} == {0, 1}
+
+
+@pytest.mark.parametrize("row", METRICS.values(), ids=lambda row: row.name)
+def test_what_starts_from_zero_names_every_label(row: Metric) -> None:
+    assert all(len(values) == len(row.labels) for values in row.zeros)
+    assert not (row.zeros and row.kind is MetricKind.HISTOGRAM)
+
+
+def test_reasons_that_start_from_zero_are_those_the_node_gives() -> None:
+    def zeros(name: str) -> set[str]:
+        return {value for (value,) in METRICS[name].zeros}
+
+    assert zeros("segment_refusals_total") == {*segment._REASONS.values(), "payment"}
+    assert zeros("capacity_refusals_total") == set(work._NO_PLACE.values())
+    assert zeros("engine_restarts_total") == {cause.value for cause in DeathCause} - {"shutdown"}
+
+
+# Streams.
+
+
+def emerged(metrics: PrometheusMetrics, *streams: str) -> None:
+    for stream in streams:
+        metrics.add("segment_source_emerged_unprocessed_total", manifest_id=stream)
+        metrics.observe("source_segment_duration_seconds", 2.0, manifest_id=stream)
+
+
+def streams_of(metrics: PrometheusMetrics) -> dict[str | None, float]:
+    return {
+        dict(labels).get("manifest_id"): value
+        for (name, labels), value in samples(metrics).items()
+        if name == "livepeer_segment_source_emerged_unprocessed_total"
+    }
+
+
+def test_streams_are_one_series_unless_asked_for() -> None:
+    metrics = PrometheusMetrics(node_id="host")
+    emerged(metrics, "a", "b")
+    metrics.forget_stream("a")
+    assert streams_of(metrics) == {None: 2}
+    assert "manifest_id" not in metrics.exposition().decode()
+
+
+def test_streams_are_told_apart_until_they_end() -> None:
+    metrics = PrometheusMetrics(node_id="host", per_stream=True)
+    emerged(metrics, "a", "b", "b")
+    assert streams_of(metrics) == {"a": 1, "b": 2}
+    metrics.forget_stream("b")
+    metrics.forget_stream("never seen")
+    assert streams_of(metrics) == {"a": 1}
+    assert 'manifest_id="b"' not in metrics.exposition().decode()
+
+
+def test_streams_beyond_the_bound_are_one_and_places_come_free() -> None:
+    most = OPEN_LABELS["manifest_id"]
+    metrics = PrometheusMetrics(node_id="host", per_stream=True)
+    emerged(metrics, *(f"s{n}" for n in range(most + 30)))
+    found = streams_of(metrics)
+    assert len(found) == most + 1
+    assert found["other"] == 30
+    metrics.forget_stream("s0")
+    metrics.forget_stream("other")
+    emerged(metrics, "late")
+    assert streams_of(metrics)["late"] == 1
+    assert streams_of(metrics)["other"] == 30
+
+
+def test_a_stream_called_other_is_no_stream_of_its_own() -> None:
+    metrics = PrometheusMetrics(node_id="host", per_stream=True)
+    emerged(metrics, "other")
+    metrics.forget_stream("other")
+    assert streams_of(metrics) == {"other": 1}
+
+
+def test_names_of_strangers_are_bounded_and_harmless_as_labels() -> None:
+    metrics = PrometheusMetrics(node_id="host", per_stream=True)
+    long = "x\x1b[2J\udcff" + "y" * 100_000
+    emerged(metrics, long)
+    assert len(metrics.exposition()) < 100_000
+    ((shown, count),) = streams_of(metrics).items()
+    assert count == 1
+    assert shown is not None
+    assert shown.isprintable()
+    metrics.forget_stream(long)
+    assert streams_of(metrics) == {}
+
+
+def test_ladders_beyond_the_bound_are_one() -> None:
+    metrics = PrometheusMetrics(node_id="host")
+    for n in range(OPEN_LABELS["profiles"] + 5):
+        metrics.add("segment_transcoded_total", profiles=f"p{n}", trusted="trusted", verified="verified")
+    found = {
+        dict(labels)["profiles"]: v for (name, labels), v in samples(metrics).items() if "transcoded_total" in name
+    }
+    assert len(found) == OPEN_LABELS["profiles"] + 1
+    assert found["other"] == 5

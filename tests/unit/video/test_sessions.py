@@ -34,6 +34,20 @@ def test_a_limit_of_zero_admits_nobody() -> None:
         table.open(opening("a"), 0.0)
 
 
+def test_a_lower_limit_ends_nobody_and_opens_nobody() -> None:
+    table = SessionTable(limit=2)
+    table.open(opening("a"), 0.0)
+    table.open(opening("b", manifest="other"), 0.0)
+    table.set_limit(1)
+    assert table.open_count == 2
+    assert table.admits(opening("a"))
+    assert table.continues(opening("c"))
+    table.end(SessionId("a"))
+    assert not table.admits(opening("d", manifest="new"))
+    table.set_limit(2)
+    assert table.admits(opening("d", manifest="new"))
+
+
 def test_the_same_stream_under_a_new_token_takes_the_slot_of_the_old() -> None:
     table = SessionTable(limit=1)
     table.open(opening("old"), 0.0)

@@ -1,0 +1,52 @@
+"""The session limit as an operator may change it: in force at once, kept across restarts, and shown with its origin."""
+
+import asyncio
+
+import structlog
+
+from baton.config.origin import Origin, Source
+from baton.jobs.streams import Streams
+from baton.storage.run_time import KeptSessionLimit
+
+__all__ = ["LiveSessionLimit"]
+
+log = structlog.get_logger("baton.app")
+
+_ORIGIN = Origin(Source.RUN_TIME, "/setMaxSessions")
+
+
+class LiveSessionLimit:
+    """Satisfies ``ops.status.SessionLimit``."""
+
+    def __init__(self, *, configured: int, kept: KeptSessionLimit, streams: Streams) -> None:
+        """Puts a kept limit in force that still holds."""
+        self._configured = configured
+        self._kept = kept
+        self._streams = streams
+        self._changing = asyncio.Lock()
+        before = kept.read()
+        if before is not None:
+            streams.set_limit(before)
+            log.info("session limit of run time in force", max_sessions=before, configured=configured)
+
+    @property
+    def value(self) -> int:
+        """The limit in force."""
+        return self._streams.table.limit
+
+    @property
+    def origin(self) -> Origin | None:
+        """None while the configured limit is in force."""
+        return None if self.value == self._configured else _ORIGIN
+
+    async def change(self, limit: int) -> None:
+        """Keep ``limit``, then put it in force.
+
+        Raises:
+            OSError: it cannot be kept; the limit is what it was.
+        """
+        async with self._changing:
+            before = self.value
+            await asyncio.to_thread(self._kept.write, limit)
+            self._streams.set_limit(limit)
+        log.warning("session limit changed", max_sessions=limit, before=before)
