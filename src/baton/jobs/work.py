@@ -45,6 +45,14 @@ class Report:
     encoded_px: int = 0
 
 
+@dataclass(slots=True)
+class _Times:
+    """How long a segment waited and was worked on, known even when it fails."""
+
+    waited_ms: int = 0
+    engine_ms: int = 0
+
+
 class Work:
     """Turns segments into answers."""
 
@@ -68,26 +76,26 @@ class Work:
 
     async def perform(self, admitted: AdmittedSegment, spooled: SpooledSegment) -> tuple[SegmentResult, Report]:
         """The answer for one segment. Cancelling it cancels the work; what was held is then released by admission."""
+        times = _Times()
         try:
-            waited_s, output, renditions = await self._produce(admitted, spooled)
+            output, renditions = await self._produce(admitted, spooled, times)
         except CapacityError as error:
             self._metrics.add("capacity_refusals_total", reason=_NO_PLACE.get(error.text, "busy"))
-            return self._failed(admitted, error.text), Report(outcome="capacity", detail=error.detail or error.text)
+            return self._failed(admitted, error.text, "capacity", error.detail, times)
         except TranscodeError as error:
             self._metrics.add("transcode_failures_total", reason="permanent" if not error.retryable else "retryable")
-            return self._failed(admitted, error.text), Report(outcome="transcode", detail=error.detail or error.text)
+            return self._failed(admitted, error.text, "transcode", error.detail, times)
         except StoreError as error:
-            return self._failed(admitted, str(error)), Report(outcome="store", detail=str(error))
+            return self._failed(admitted, str(error), "store", "", times)
         signature = await asyncio.to_thread(self._sign, output.renditions)
         pixels = sum(r.pixels for r in output.renditions)
-        admitted.settled = (
-            True  # before the wait: the hold is payments' affair now, even if this request ends meanwhile
-        )
+        # Before the wait: the hold is payments' affair now, even if this request ends meanwhile.
+        admitted.settled = True
         await self._payments.settle(admitted.held, pixels=pixels)
         self._metrics.add("mil_pixels_processed", pixels / _MEGA, manifest_id=admitted.metadata.manifest_id)
         report = Report(
             outcome="transcoded",
-            waited_ms=round(waited_s * 1000),
+            waited_ms=times.waited_ms,
             engine_ms=output.engine_ms,
             decoded_px=output.decoded_px,
             encoded_px=pixels,
@@ -98,8 +106,8 @@ class Work:
         return result, report
 
     async def _produce(
-        self, admitted: AdmittedSegment, spooled: SpooledSegment
-    ) -> tuple[float, TranscodeOutput, tuple[RenditionRef, ...]]:
+        self, admitted: AdmittedSegment, spooled: SpooledSegment, times: "_Times"
+    ) -> tuple[TranscodeOutput, tuple[RenditionRef, ...]]:
         """Renditions made and kept within one turn: a slow store holds its own session up and no memory beyond that."""
         remaining_s = admitted.deadline - self._clock.monotonic()
         storage = admitted.metadata.storage
@@ -107,12 +115,17 @@ class Work:
             if self._transcoder is None:
                 raise TranscodeError(Text.NO_TRANSCODER)
             self._metrics.observe("queue_wait_seconds", turn.waited_s)
-            output = await self._transcode(self._transcoder, admitted, spooled)
+            times.waited_ms = round(turn.waited_s * 1000)
+            started = self._clock.monotonic()
+            try:
+                output = await self._transcode(self._transcoder, admitted, spooled)
+            finally:
+                times.engine_ms = round((self._clock.monotonic() - started) * 1000)
             transcoded_at = self._clock.monotonic()
             renditions = await self._keep(admitted, output.renditions, turn.store)
         self._metrics.observe("rendition_save_time_seconds", self._clock.monotonic() - transcoded_at)
         self._metrics.add("rendition_bytes_total", sum(len(r.data) for r in output.renditions))
-        return turn.waited_s, output, renditions
+        return output, renditions
 
     async def _transcode(
         self, transcoder: Transcoder, admitted: AdmittedSegment, spooled: SpooledSegment
@@ -214,5 +227,9 @@ class Work:
         return self._signer.sign(b"".join(keccak256(output.data) for output in outputs))
 
     @staticmethod
-    def _failed(admitted: AdmittedSegment, text: str) -> SegmentResult:
-        return SegmentResult(seq=admitted.metadata.seq, info=admitted.info, error=text)
+    def _failed(
+        admitted: AdmittedSegment, text: str, outcome: str, detail: str, times: "_Times"
+    ) -> tuple[SegmentResult, Report]:
+        result = SegmentResult(seq=admitted.metadata.seq, info=admitted.info, error=text)
+        report = Report(outcome=outcome, detail=detail or text, waited_ms=times.waited_ms, engine_ms=times.engine_ms)
+        return result, report

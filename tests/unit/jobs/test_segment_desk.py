@@ -317,11 +317,17 @@ def test_the_closing_line_tells_the_cause_and_no_whole_session_id() -> None:
         rig = Rig()
         request = replace(rig.request(rig.metadata(seq=9)), client="203.0.113.9")
         rig.engine.error = TranscodeError(Text.INVALID_DATA, detail="what the codec said")
+        rig.engine.gate.clear()
         with capture_logs() as lines:
-            await rig.send(request)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(rig.send(request))
+                await settle()
+                rig.clock.advance(1.5)
+                rig.engine.gate.set()
         (closing,) = [line for line in lines if line["event"] == "segment closed"]
         assert closing["error"] == Text.INVALID_DATA
         assert closing["detail"] == "what the codec said"
+        assert closing["engine_ms"] == 1500
         assert (closing["seq"], closing["client"], closing["outcome"]) == (9, "203.0.113.9", "transcode")
         token = request.metadata.auth_token
         assert token is not None
