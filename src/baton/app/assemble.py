@@ -135,7 +135,7 @@ class Assembly:
         self._keys = TokenSecrets.load(data_dir.token_secrets, clock=self._clock)
         self._fetcher = HttpSegmentFetcher(allow_private=settings.access.fetch_private_networks)
         self._poster = HttpObjectPoster(allow_private=settings.access.fetch_private_networks)
-        # The operator's own bucket may lie anywhere, but it leads nowhere else.
+        # The operator's own bucket may lie anywhere.
         self._own_fetcher = HttpSegmentFetcher(allow_private=True, max_redirects=0)
         self._own_poster = HttpObjectPoster(allow_private=True)
         self._account = bucket_account(settings.storage)

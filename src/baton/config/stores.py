@@ -95,6 +95,8 @@ def _s3(parts: SplitResult, *, scheme: str, user: str, place: str) -> S3Address:
         message = f"{_form(scheme)}; in key and secret a / is written %2F, and ? # @ likewise"
         raise BadValueError(message)
     amazon = scheme == "s3"
+    if not amazon:
+        _check_place(place)
     return S3Address(
         host=f"https://{bucket}.s3.amazonaws.com" if amazon else f"{_COMPATIBLE[scheme]}://{place}/{bucket}",
         bucket=bucket,
@@ -103,6 +105,20 @@ def _s3(parts: SplitResult, *, scheme: str, user: str, place: str) -> S3Address:
         secret_key=unquote(secret_key),
         prefix=_prefix(prefix),
     )
+
+
+def _check_place(place: str) -> None:
+    """Refuse a host and port that no connection can be made to."""
+    try:
+        parts = urlsplit(f"//{place}")
+        possible = parts.port is None or parts.port > 0
+        if place.startswith("["):
+            ipaddress.IPv6Address(parts.hostname or "")
+    except ValueError:
+        possible = False
+    if not possible:
+        message = "names a host or port that cannot be"
+        raise BadValueError(message)
 
 
 def _region_of(place: str) -> str:

@@ -28,6 +28,8 @@ log = structlog.get_logger("baton.segments")
 
 _MEGA = 1_000_000
 _HASH_EXTENSION = ".phash"
+_LEAST_KEEPING_S = 1.0
+"""What keeping gets although the gateway may have stopped listening: usually it takes milliseconds."""
 _HASH_CONTENT_TYPE = "application/octet-stream"
 _NO_PLACE = {Text.CAPPED: "capped", Text.BUSY: "busy", Text.SESSION_ENDED: "ended"}
 
@@ -122,7 +124,7 @@ class Work:
             finally:
                 times.engine_ms = round((self._clock.monotonic() - started) * 1000)
             transcoded_at = self._clock.monotonic()
-            renditions = await self._keep(admitted, output.renditions, turn.store)
+            renditions = await self._keep_in_time(admitted, output.renditions, turn.store)
         self._metrics.observe("rendition_save_time_seconds", self._clock.monotonic() - transcoded_at)
         self._metrics.add("rendition_bytes_total", sum(len(r.data) for r in output.renditions))
         return output, renditions
@@ -163,6 +165,17 @@ class Work:
             force_reinit=metadata.force_reinit,
             perceptual_hash=metadata.calc_perceptual_hash,
         )
+
+    async def _keep_in_time(
+        self, admitted: AdmittedSegment, outputs: tuple[RenditionOutput, ...], store: MediaStore
+    ) -> tuple[RenditionRef, ...]:
+        """Keep every rendition while the gateway still listens: a slow store must not hold the turn for longer."""
+        left_s = admitted.deadline - self._clock.monotonic()
+        try:
+            async with asyncio.timeout(max(_LEAST_KEEPING_S, left_s)):
+                return await self._keep(admitted, outputs, store)
+        except TimeoutError as error:
+            raise StoreError(Text.IO_ERROR) from error
 
     async def _keep(
         self, admitted: AdmittedSegment, outputs: tuple[RenditionOutput, ...], store: MediaStore
@@ -209,9 +222,11 @@ class Work:
         if not data:
             return ""
         session_id = admitted.opening.session_id
+        left_s = admitted.deadline - self._clock.monotonic()
         try:
-            return await store.save(session_id=session_id, name=name, data=data, content_type=_HASH_CONTENT_TYPE)
-        except StoreError as error:
+            async with asyncio.timeout(max(_LEAST_KEEPING_S, left_s) / 2):
+                return await store.save(session_id=session_id, name=name, data=data, content_type=_HASH_CONTENT_TYPE)
+        except (StoreError, TimeoutError) as error:
             log.warning(
                 "perceptual hash not kept",
                 session=shown_session(session_id),

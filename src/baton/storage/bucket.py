@@ -134,8 +134,10 @@ class SessionStores:
         self._metrics = metrics
 
     def for_session(self, offer: ObjectStoreOffer | None) -> MediaStore:
-        """The store of a session whose first segment came with ``offer``; one without a host says nothing."""
-        if offer is None or offer.kind is ObjectStoreKind.DIRECT or not offer.host:
+        """The store of a session whose first segment came with ``offer``; one without host or leave says nothing."""
+        if offer is None or offer.kind is ObjectStoreKind.DIRECT:
+            return self._own
+        if not (offer.host and offer.policy and offer.signature):
             return self._own
         return LentBucket(offer=offer, poster=self._poster, metrics=self._metrics)
 

@@ -184,10 +184,13 @@ class Store:
     def __init__(self) -> None:
         self.saved: dict[str, bytes] = {}
         self.fail_after: int | None = None
+        self.hang = False
         self.ended: list[SessionId] = []
 
     async def save(self, *, session_id: SessionId, name: str, data: bytes, content_type: str) -> str:
         del content_type
+        if self.hang:
+            await asyncio.Event().wait()
         if self.fail_after is not None and len(self.saved) >= self.fail_after:
             message = "Session ended"
             raise StoreError(message)

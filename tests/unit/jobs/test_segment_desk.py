@@ -334,3 +334,16 @@ def test_the_closing_line_tells_the_cause_and_no_whole_session_id() -> None:
         assert not any(token.session_id in str(value) for line in lines for value in line.values())
 
     scenario(body)
+
+
+def test_a_store_that_never_answers_holds_its_turn_no_longer_than_the_gateway_waits() -> None:
+    async def body() -> None:
+        rig = Rig()
+        rig.store.hang = True
+        request = replace(rig.request(), arrived=rig.clock.monotonic() - 7.9)
+        result = await rig.send(request)
+        assert result.error == Text.IO_ERROR
+        assert rig.ledger.released == 1
+        assert rig.streams.busy == 0
+
+    scenario(body)

@@ -22,7 +22,7 @@ Lookup = Callable[[str, int], Sequence[str]]
 
 _ANY_PORT = 9
 _CONNECTIONS = 64
-_LOOKUP_THREADS = 4
+_LOOKUP_THREADS = 32
 
 
 class AddressGate:
@@ -58,17 +58,21 @@ class AddressGate:
 
 
 class _ThreadedResolver(AbstractResolver):
-    """Resolution in threads of its own: names that take for ever must not use up everybody's threads."""
+    """Resolution in threads of its own: names that take for ever must not use up everybody's threads.
+
+    Equal questions share one thread, so that a host whose name server says nothing holds one and not all of them.
+    """
 
     def __init__(self, lookup: Lookup) -> None:
         self._lookup = lookup
         self._threads = ThreadPoolExecutor(_LOOKUP_THREADS, "baton-lookup")
+        self._asked: dict[tuple[str, int], asyncio.Future[Sequence[str]]] = {}
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         del family
-        found = await asyncio.get_running_loop().run_in_executor(self._threads, self._lookup, host, port)
+        found = await asyncio.shield(self._ask(host, port))
         if not found:
             raise OSError(errno.ENOENT, "no address")
         return [
@@ -82,6 +86,21 @@ class _ThreadedResolver(AbstractResolver):
             )
             for address in found
         ]
+
+    def _ask(self, host: str, port: int) -> "asyncio.Future[Sequence[str]]":
+        """The answer on its way for this host, asked once however many wait; it outlives those who give up."""
+        question = (host, port)
+        answer = self._asked.get(question)
+        if answer is None:
+            answer = asyncio.get_running_loop().run_in_executor(self._threads, self._lookup, host, port)
+            self._asked[question] = answer
+            answer.add_done_callback(lambda done: self._forget(question, done))
+        return answer
+
+    def _forget(self, question: tuple[str, int], answer: "asyncio.Future[Sequence[str]]") -> None:
+        self._asked.pop(question, None)
+        if not answer.cancelled():
+            answer.exception()  # whoever asked may have given up, and nobody else needs to hear of it
 
     async def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -16,7 +16,7 @@ class OwnStoreFetcher:
 
     def __init__(self, *, host: str, near: SegmentFetcher, far: SegmentFetcher) -> None:
         """``host`` is the URL of the bucket; ``near`` reaches every address and follows no redirect."""
-        self._bucket = f"{host.rstrip('/')}/"
+        self._bucket = f"{str(parse_url(host)).rstrip('/')}/"
         self._near = near
         self._far = far
 

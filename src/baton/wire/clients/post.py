@@ -11,16 +11,20 @@ from collections.abc import AsyncIterator
 from urllib.parse import quote, urlsplit
 
 import aiohttp
+import structlog
 from yarl import URL
 
 from baton.jobs.messages import ObjectStoreKind, ObjectStoreOffer
 from baton.jobs.ports import FetchError, StoreError
+from baton.kernel.errors import Text
 from baton.kernel.redaction import HIDDEN, printable
 from baton.kernel.version import VERSION
 from baton.wire.clients.fetch import parse_url
 from baton.wire.clients.gate import AddressGate, Lookup
 
 __all__ = ["POST_TIMEOUT_S", "HttpObjectPoster", "form_head", "object_url"]
+
+log = structlog.get_logger("baton.wire")
 
 POST_TIMEOUT_S = 10.0
 """Time for one object, redirects included."""
@@ -66,8 +70,12 @@ class HttpObjectPoster:
         except TimeoutError as error:
             message = f"took longer than {self._timeout_s:g} s"
             raise StoreError(message) from error
-        except (aiohttp.ClientError, OSError, ValueError, FetchError) as error:
-            raise StoreError(_line(str(error) or type(error).__name__)) from error
+        except (aiohttp.ClientError, OSError, FetchError) as error:
+            # Why a host cannot be reached says what lies behind us: that is for the operator, not for who named it.
+            log.info("object store cannot be reached", reason=_line(str(error) or type(error).__name__))
+            raise StoreError(Text.IO_ERROR) from error
+        except ValueError as error:
+            raise StoreError(_line(str(error))) from error
         if words or status >= _FIRST_REFUSAL:
             said = _without_credentials(words.decode("utf-8", "replace"), offer)
             raise StoreError(_line(said) or f"object store answered {status}")
@@ -105,7 +113,11 @@ class HttpObjectPoster:
                 retries -= 1
                 continue
             redirects -= 1
-            target = parse_url(str(target.join(URL(location))))
+            onward = parse_url(str(target.join(URL(location))))
+            if target.scheme == "https" and onward.scheme != "https":
+                message = "redirect to an unprotected address"
+                raise FetchError(message)
+            target = onward
 
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
