@@ -70,9 +70,12 @@ class PerceptualHash:
         ``program`` None takes the one that ``find_ffmpeg`` finds.
         """
         self.trouble = ""
-        self._give_up_s = deadline_s - _RESERVE_S
         self._program = program
         self._clock = clock or SystemClock()
+        now_s = self._clock.monotonic()
+        left_s = deadline_s - now_s
+        # Half of the time at most: every frame keeps its pace, and the rendition must still be done without the hash.
+        self._give_up_s = now_s + min(left_s - _RESERVE_S, left_s / 2)
         self._times: list[int] = []
         self._run: _Run | None = None
 
