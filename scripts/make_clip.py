@@ -43,8 +43,8 @@ def fractal(seed: int, roughness: float) -> Plane:
     frequency[0, 0] = np.inf
     spectrum = np.fft.fft2(rng.standard_normal((_TILE_PX, _TILE_PX))) / frequency**roughness
     tile = np.fft.ifft2(spectrum).real
-    tile = (tile - tile.min()) / (tile.max() - tile.min())
-    return np.asarray(tile, dtype=np.float32)
+    low, high = float(np.min(tile)), float(np.max(tile))
+    return np.asarray((tile - low) / (high - low), dtype=np.float32)
 
 
 def sample(tile: Plane, y: Plane, x: Plane) -> Plane:
