@@ -33,6 +33,8 @@ from baton.media.messages import (
     Failed,
     Hello,
     Job,
+    Release,
+    Released,
     decode_job,
     encode,
 )
@@ -48,10 +50,12 @@ _OOM_PREFERENCE = "500"
 
 @dataclass(frozen=True, slots=True)
 class _Engine:
-    """The two functions of an engine."""
+    """The functions of an engine."""
 
     transcode: Callable[[TranscodeRequest], TranscodeOutput]
     probe: Callable[[EncoderTuning], EngineReport]
+    release: Callable[[str], None] | None
+    """Lets go of what is kept of a stream; None for an engine that keeps nothing."""
 
 
 def main() -> None:
@@ -59,7 +63,7 @@ def main() -> None:
     options = _parse_arguments()
     _settle_in(parent=options.parent, niceness=options.nice)
     os.set_inheritable(options.fd, False)  # programs that an engine starts must not hold our line open
-    engine = _load(transcode=options.transcode, probe=options.probe)
+    engine = _load(transcode=options.transcode, probe=options.probe, release=options.release)
     # Not closed by us: the node takes the end of this line for our death, so last words must come before it.
     link = socket.socket(fileno=options.fd)
     with suppress(BrokenPipeError, ConnectionResetError):
@@ -74,6 +78,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--nice", type=int, default=0, help="how much to step back from the node's own work")
     parser.add_argument("--transcode", required=True, help="module:function that does segments")
     parser.add_argument("--probe", required=True, help="module:function that tries the engine")
+    parser.add_argument("--release", default="", help="module:function that lets go of a stream")
     return parser.parse_args()
 
 
@@ -93,9 +98,13 @@ def _settle_in(*, parent: int, niceness: int) -> None:
     os.nice(niceness)
 
 
-def _load(*, transcode: str, probe: str) -> _Engine:
-    """The functions behind two ``module:function`` names. Importing loads the codecs, before the first job."""
-    return _Engine(transcode=_function(transcode), probe=_function(probe))
+def _load(*, transcode: str, probe: str, release: str) -> _Engine:
+    """The functions behind ``module:function`` names. Importing loads the codecs, before the first job."""
+    return _Engine(
+        transcode=_function(transcode),
+        probe=_function(probe),
+        release=_function(release) if release else None,
+    )
 
 
 def _function(name: str) -> Any:  # noqa: ANN401 -- what a name leads to has no type before it is there
@@ -117,6 +126,10 @@ def _work(engine: _Engine, job: Job) -> Answer:
     try:
         if isinstance(job, EncoderTuning):
             return engine.probe(job)
+        if isinstance(job, Release):
+            if engine.release is not None:
+                engine.release(job.session_key)
+            return Released()
         return engine.transcode(job)
     except TranscodeError as error:
         return Failed(error.text, error.detail)

@@ -4,10 +4,26 @@ These types cross the pipe between the node and an engine child, so the node pro
 """
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 from baton.kernel.profiles import VideoProfile
 
-__all__ = ["Clip", "EncoderTuning", "EngineReport", "RenditionOutput", "TranscodeOutput", "TranscodeRequest"]
+__all__ = [
+    "Acceleration",
+    "Clip",
+    "EncoderTuning",
+    "EngineReport",
+    "RenditionOutput",
+    "TranscodeOutput",
+    "TranscodeRequest",
+]
+
+
+class Acceleration(IntEnum):
+    """What kind of device an engine child works with. Its process sees one device of that kind and no other."""
+
+    SOFTWARE = 0
+    NVIDIA = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +42,8 @@ class EncoderTuning:
     """Speed preset of the software encoders."""
     threads: int = 0
     """Codec threads per rendition; 0 lets the codec decide."""
+    acceleration: Acceleration = Acceleration.SOFTWARE
+    """The device behind the engine; what it cannot do is done in software and told as a fallback."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +65,10 @@ class TranscodeRequest:
     deadline_ms: int = 0
     """When the answer must be there, in milliseconds of the machine's monotonic clock, which all its processes share.
     What is not essential is left out for its sake. 0 is no deadline."""
+    session_key: str = ""
+    """Segments with the same key belong to one stream: an engine may keep its encoders open between them."""
+    force_reinit: bool = False
+    """The stream's input has changed its nature: whatever was kept of it must not be used again (video.md 7.12)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +99,8 @@ class TranscodeOutput:
     decoded_frames: int
     engine_ms: int
     """Wall time inside the engine child."""
+    fallbacks: tuple[str, ...] = ()
+    """What was done in software although the engine has a device, and why; for log and metrics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +115,9 @@ class EngineReport:
     """Library and version behind the engine, for logs and status."""
     encoders: tuple[str, ...]
     """Encoder names in use, such as ``libx264``."""
+    decoders: tuple[str, ...] = ()
+    """Hardware decoders in use, such as ``h264 (cuda)``; empty for a software engine."""
+    encoder_sessions: int = 0
+    """Encoder sessions the device was seen to run at once, as far as was tried; 0 where there is no such limit."""
+    fallbacks: tuple[str, ...] = ()
+    """What the device was seen not to do, so that it is done in software, with the reason of each."""

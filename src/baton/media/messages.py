@@ -25,6 +25,8 @@ __all__ = [
     "Failed",
     "Hello",
     "Job",
+    "Release",
+    "Released",
     "decode_answer",
     "decode_job",
     "encode",
@@ -67,19 +69,32 @@ class Failed:
     detail: str = ""
 
 
-Job = TranscodeRequest | EncoderTuning
-"""What a child is asked: a segment to transcode, or a probe of its engine with this tuning."""
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A stream is over: what the engine kept of it goes back to the device."""
 
-Answer = Hello | Accepted | Failed | TranscodeOutput | EngineReport
+    session_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Nothing of the stream is left in the child."""
+
+
+Job = TranscodeRequest | EncoderTuning | Release
+"""What a child is asked: a segment to transcode, a probe of its engine with this tuning, or to let go of a stream."""
+
+Answer = Hello | Accepted | Failed | TranscodeOutput | EngineReport | Released
 """What a child says."""
 
-_JOBS: dict[str, type[Job]] = {"transcode": TranscodeRequest, "probe": EncoderTuning}
+_JOBS: dict[str, type[Job]] = {"transcode": TranscodeRequest, "probe": EncoderTuning, "release": Release}
 _ANSWERS: dict[str, type[Answer]] = {
     "hello": Hello,
     "accepted": Accepted,
     "failed": Failed,
     "output": TranscodeOutput,
     "report": EngineReport,
+    "released": Released,
 }
 _NAMES: dict[type, str] = {kind: name for table in (_JOBS, _ANSWERS) for name, kind in table.items()}
 _KNOWN_TEXTS = frozenset(value for name, value in vars(Text).items() if name.isupper())

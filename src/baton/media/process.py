@@ -119,8 +119,12 @@ class ChildCommand:
 
     transcode: str = "baton.media.engine.transcode:transcode"
     probe: str = "baton.media.engine.probe:probe"
+    release: str = ""
+    """Lets go of what the engine keeps of a stream; empty for an engine that keeps nothing."""
     niceness: int = 5
     """How far a child steps back from the node's own work, which must answer while all cores encode."""
+    environment: tuple[tuple[str, str], ...] = ()
+    """Further variables of the child's environment: which device it shall see."""
 
 
 class EngineChild:
@@ -337,12 +341,12 @@ def _spawn(command: ChildCommand, socket_end: socket.socket) -> EngineChild:
             [
                 *(sys.executable, "-P", "-X", "faulthandler", "-m", "baton.media.child"),
                 *("--fd", str(socket_end.fileno()), "--parent", str(os.getpid()), "--nice", str(command.niceness)),
-                *("--transcode", command.transcode, "--probe", command.probe),
+                *("--transcode", command.transcode, "--probe", command.probe, "--release", command.release),
             ],
             stdin=subprocess.DEVNULL,
             stdout=their_words_fd,
             stderr=their_words_fd,
-            env=_environment(os.environ),
+            env=_environment(os.environ) | dict(command.environment),
             pass_fds=(socket_end.fileno(),),
             process_group=0,
         )
