@@ -182,7 +182,7 @@ def test_a_failure_needs_its_exact_fields_and_types(value: object) -> None:
 def _output_header(**changes: object) -> bytes:
     rendition: dict[str, object] = {"data": None, "pixels": 1, "frames": 1, "width": 1, "height": 1}
     rendition |= {"perceptual_hash": None, "hash_trouble": ""}
-    value = {"renditions": [rendition], "decoded_px": 1, "decoded_frames": 1, "engine_ms": 1}
+    value = {"renditions": [rendition], "decoded_px": 1, "decoded_frames": 1, "engine_ms": 1, "fallbacks": []}
     where = rendition if changes.keys() <= rendition.keys() else value
     where.update(changes)
     return json.dumps({"kind": "output", "value": value}).encode()
