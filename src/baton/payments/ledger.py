@@ -1,0 +1,103 @@
+"""Balances and holds: what every gateway has paid in advance, and how much of it is spoken for (payments.md 6).
+
+Amounts are exact. They change only by what the record returned, so memory never says more than the disk. A hold is the
+estimated cost of work that was admitted and is not settled; what is held cannot pay for anything else.
+"""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from baton.payments.ports import AccountKey, AccountState
+
+__all__ = ["Hold", "Ledger"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A promise that work will be paid from an account; ``price`` is what settles it, in wei per unit."""
+
+    number: int
+    account: AccountKey
+    amount_wei: Fraction
+    price: Fraction
+
+
+@dataclass(slots=True)
+class _Account:
+    state: AccountState
+    held_wei: Fraction = Fraction(0)
+    holds: dict[int, Hold] = field(default_factory=dict)
+
+
+class Ledger:
+    """All accounts in memory. Belongs to the event loop."""
+
+    def __init__(self) -> None:
+        """Empty; ``learn`` fills it from the record."""
+        self._accounts: dict[AccountKey, _Account] = {}
+        self._last_hold = 0
+
+    def __len__(self) -> int:
+        """Accounts known."""
+        return len(self._accounts)
+
+    def learn(self, key: AccountKey, state: AccountState) -> None:
+        """What the record says about an account now."""
+        account = self._accounts.get(key)
+        if account is None:
+            self._accounts[key] = _Account(state)
+        else:
+            account.state = state
+
+    def state(self, key: AccountKey) -> AccountState | None:
+        """The account as last learned, or None."""
+        account = self._accounts.get(key)
+        return account.state if account is not None else None
+
+    def price(self, key: AccountKey) -> Fraction | None:
+        """The price pinned for the account, in wei per unit; None when nobody paid yet."""
+        account = self._accounts.get(key)
+        return account.state.price if account is not None else None
+
+    def available_wei(self, key: AccountKey) -> Fraction:
+        """Balance less holds."""
+        account = self._accounts.get(key)
+        return account.state.balance_wei - account.held_wei if account is not None else Fraction(0)
+
+    def hold(self, key: AccountKey, *, units: int, price: Fraction) -> Hold | None:
+        """Hold the cost of ``units`` of work; None when the account does not cover it.
+
+        It must cover the cost and one ticket, whichever is more: that is what gateways pay ahead (payments.md 16 step
+        5), so an honest one always passes.
+        """
+        cost_wei = price * units
+        account = self._accounts.get(key)
+        if account is None:
+            return None
+        needed_wei = max(cost_wei, account.state.ticket_ev_wei)
+        if account.state.balance_wei - account.held_wei < needed_wei:
+            return None
+        self._last_hold += 1
+        hold = Hold(self._last_hold, key, cost_wei, price)
+        account.holds[hold.number] = hold
+        account.held_wei += cost_wei
+        return hold
+
+    def end(self, hold: Hold) -> bool:
+        """The work was settled or given up; False when the hold had ended before."""
+        account = self._accounts.get(hold.account)
+        if account is None or account.holds.pop(hold.number, None) is None:
+            return False
+        account.held_wei -= hold.amount_wei
+        return True
+
+    def forget(self, key: AccountKey) -> None:
+        """The record has dropped the account. One with holds stays until they end."""
+        account = self._accounts.get(key)
+        if account is not None and not account.holds:
+            del self._accounts[key]
+
+    def holds(self, key: AccountKey) -> int:
+        """Holds of an account that have not ended."""
+        account = self._accounts.get(key)
+        return len(account.holds) if account is not None else 0

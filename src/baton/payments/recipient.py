@@ -1,0 +1,349 @@
+"""The recipient: quotes terms, takes payments, holds and settles what work costs (payments.md 5, 6; 18 items 1, 18-21).
+
+The shell around the pure rules of this room. Nothing is credited before it is on record, and nothing is done for a
+price that we did not quote: a payment with tickets proves its price by the commitment, one without is billed at the
+pinned price.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from fractions import Fraction
+from typing import Any, TypeVar
+
+from baton.kernel.clock import Clock
+from baton.kernel.ids import Address
+from baton.payments.commitment import TRANSCODING, QuoteClass, Terms
+from baton.payments.errors import PaymentError, QuoteError
+from baton.payments.facevalue import Economics
+from baton.payments.ledger import Hold, Ledger
+from baton.payments.messages import Offer, OfferedTerms, Receipt, ReceivedPayment
+from baton.payments.nonces import NonceBook
+from baton.payments.ports import (
+    AccountKey,
+    ChainUnavailableError,
+    Debit,
+    PaymentStore,
+    RoundView,
+    SenderView,
+    TicketEntry,
+    TicketSecrets,
+)
+from baton.payments.prices import Model, to_wire
+from baton.payments.quoting import PriceQuote, Quoting
+from baton.payments.ticket import Ticket
+from baton.payments.validation import SignedTicket, check_sender, is_signed, judge, open_commitment
+
+__all__ = ["InsufficientBalanceError", "Recipient"]
+
+_T = TypeVar("_T")
+_THREAD_FROM_TICKETS = 4
+"""More tickets than this are verified off the event loop."""
+
+
+class InsufficientBalanceError(Exception):
+    """An account does not cover the work that is asked for."""
+
+
+class Recipient:
+    """Takes payments for one recipient address. Belongs to the event loop."""
+
+    def __init__(
+        self,
+        *,
+        recipient: Address,
+        quoting: Quoting,
+        economics: Callable[[], Economics],
+        rounds: RoundView,
+        senders: SenderView,
+        secrets: TicketSecrets,
+        store: PaymentStore,
+        pending_wei: Callable[[Address], int],
+        clock: Clock,
+    ) -> None:
+        """``pending_wei`` is what is being redeemed from a sender at this moment."""
+        self._recipient = recipient
+        self._quoting = quoting
+        self._economics = economics
+        self._rounds = rounds
+        self._senders = senders
+        self._secrets = secrets
+        self._store = store
+        self._pending_wei = pending_wei
+        self._clock = clock
+        self._ledger = Ledger()
+        self._nonces = NonceBook()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    @property
+    def ledger(self) -> Ledger:
+        """The balances, to look at."""
+        return self._ledger
+
+    async def load(self) -> None:
+        """Learn what is on record; once, before anything else."""
+        for key, state in await self._store.accounts():
+            self._ledger.learn(key, state)
+        for rand, nonce, expiration_block in await self._store.nonces():
+            self._nonces.record(rand, nonce, expiration_block=expiration_block)
+
+    async def tidy(self, *, idle_s: float) -> None:
+        """Forget accounts idle for so long and quotes that expired. Call now and then."""
+        l1_block = self._rounds.last_seen_l1_block
+        self._nonces.expire(l1_block)
+        for key in await self._store.forget(idle_s=idle_s, l1_block=l1_block):
+            self._ledger.forget(key)
+
+    async def close(self) -> None:
+        """Wait for what is being written."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    # Quotes.
+
+    async def offer(
+        self, sender: Address, key: str, *, wanted: tuple[Model, ...] = (), override: Fraction | None = None
+    ) -> Offer:
+        """Price and terms for a sender and one of its accounts.
+
+        Raises:
+            QuoteError: none can be made now.
+        """
+        base, quote_class = self._quoting.base(sender, wanted, override)
+        pinned = self._pinned(AccountKey(sender, key))
+        if (base if pinned is None else pinned) == 0:
+            price = self._quoting.price(Fraction(0), quote_class, max_float_wei=0)
+            return Offer(price, self._quoting.terms(sender, price, max_float_wei=0), 0)
+        float_wei = await self._float_wei(sender)
+        if pinned is None:
+            price = self._quoting.price(base, quote_class, max_float_wei=float_wei)
+        else:
+            price = PriceQuote(to_wire(pinned), quote_class)
+        return Offer(price, self._quoting.terms(sender, price, max_float_wei=float_wei), float_wei)
+
+    def pinned(self, sender: Address, key: str) -> Fraction | None:
+        """The price pinned for an account that is in use, or None."""
+        return self._pinned(AccountKey(sender, key))
+
+    def _pinned(self, account: AccountKey) -> Fraction | None:
+        state = self._ledger.state(account)
+        return state.pinned(self._clock.now()) if state is not None else None
+
+    async def _float_wei(self, sender: Address) -> int:
+        try:
+            funds = await self._senders.funds(sender)
+        except ChainUnavailableError as error:
+            raise QuoteError(QuoteError.BLIND, detail=str(error)) from error
+        return self._quoting.float_wei(
+            funds,
+            pending_wei=self._pending_wei(sender),
+            outstanding_wei=await self._store.outstanding_wei(sender),
+        )
+
+    # Payments.
+
+    async def receive(
+        self, payment: ReceivedPayment, key: str, *, wanted: tuple[Model, ...] = (), override: Fraction | None = None
+    ) -> Receipt:
+        """Take the tickets of a payment; ``wanted`` and ``override`` say for which work it shall count."""
+        if payment.terms is None:
+            return Receipt()
+        try:
+            price = await self._check_payment(payment)
+            sender = payment.sender
+            if sender is None:
+                raise PaymentError.sender_missing()
+            signed = _tickets(payment, sender, payment.terms)
+            if not signed:
+                return Receipt()
+            number, terms = self._open(
+                signed[0].ticket, payment.terms, price, classes=self._classes(sender, wanted, override)
+            )
+        except PaymentError as error:
+            return Receipt(errors=(error,))
+        return await self._take(AccountKey(sender, key), signed, number, terms)
+
+    async def _check_payment(self, payment: ReceivedPayment) -> Fraction:
+        """The checks that come before any ticket is looked at; returns the expected price."""
+        if payment.sender is None or payment.terms is None:
+            raise PaymentError.sender_missing()
+        try:
+            active = await self._rounds.is_active(payment.terms.recipient)
+        except ChainUnavailableError:
+            active = True  # the node's own standing does not change because an endpoint is gone
+        if not active:
+            raise PaymentError.inactive(payment.terms.recipient, self._rounds.last_initialized_round)
+        if payment.expected_price is None:
+            raise PaymentError.no_price()
+        wei, units = payment.expected_price
+        if units == 0:
+            raise PaymentError.no_units()
+        if payment.tickets:
+            try:
+                funds = await self._senders.funds(payment.sender)
+            except ChainUnavailableError as error:
+                raise PaymentError.sender_info(payment.sender, str(error)) from error
+            check_sender(payment.sender, funds, last_initialized_round=self._rounds.last_initialized_round)
+        return Fraction(wei, units)
+
+    def _classes(self, sender: Address, wanted: tuple[Model, ...], override: Fraction | None) -> tuple[QuoteClass, ...]:
+        """Classes of work under which a quote counts for this job: its own, and video's where both cost the same."""
+        price, quote_class = self._quoting.base(sender, wanted, override)
+        if quote_class == TRANSCODING:
+            return (TRANSCODING,)
+        video, _ = self._quoting.base(sender, (), override)
+        return (quote_class, TRANSCODING) if price == video else (quote_class,)
+
+    def _open(
+        self, ticket: Ticket, offered: OfferedTerms, price: Fraction, *, classes: tuple[QuoteClass, ...]
+    ) -> tuple[int, Terms]:
+        candidates = tuple(
+            Terms(
+                sender=ticket.sender,
+                face_value_wei=offered.face_value_wei,
+                win_prob=offered.win_prob,
+                seed=offered.seed,
+                expiration_block=offered.expiration_block,
+                price=price,
+                creation_round=offered.creation_round,
+                creation_round_block_hash=offered.creation_round_block_hash,
+                quote_class=quote_class,
+            )
+            for quote_class in classes
+        )
+        return open_commitment(ticket, recipient=self._recipient, terms=candidates, secrets=self._secrets.all)
+
+    async def _take(self, account: AccountKey, signed: tuple[SignedTicket, ...], number: int, terms: Terms) -> Receipt:
+        """Judge every ticket by itself, then put the good ones and all winners on record."""
+        if len(signed) > _THREAD_FROM_TICKETS:
+            well_signed = await asyncio.to_thread(_all_signed, signed)
+        else:
+            well_signed = _all_signed(signed)
+        errors: list[PaymentError] = []
+        entries: list[TicketEntry] = []
+        recorded: list[TicketEntry] = []
+        for one, good in zip(signed, well_signed, strict=True):
+            judgement = judge(
+                one,
+                number=number,
+                expiration_block=terms.expiration_block,
+                well_signed=good,
+                l1_block=self._rounds.last_seen_l1_block,
+                nonces=self._nonces,
+            )
+            if judgement.error is not None:
+                errors.append(judgement.error)
+            entry = TicketEntry(
+                recipient_rand_hash=one.ticket.recipient_rand_hash,
+                nonce=one.ticket.sender_nonce,
+                expiration_block=terms.expiration_block,
+                credit_wei=one.ticket.expected_value_wei if judgement.error is None else Fraction(0),
+                winner=judgement.winner,
+            )
+            if judgement.is_new:
+                recorded.append(entry)
+            if judgement.is_new or judgement.winner is not None:
+                entries.append(entry)
+        if not entries:
+            return Receipt(errors=tuple(errors))
+        seen = await self._finish(self._record(account, terms.price, tuple(entries), tuple(recorded)))
+        credited = [e for e in entries if e.credit_wei and (e.recipient_rand_hash, e.nonce) not in seen]
+        return Receipt(
+            credited_wei=sum((e.credit_wei for e in credited), Fraction(0)),
+            tickets=len(credited),
+            winners=sum(e.winner is not None for e in entries),
+            errors=tuple(errors),
+        )
+
+    async def _record(
+        self,
+        account: AccountKey,
+        price: Fraction,
+        entries: tuple[TicketEntry, ...],
+        recorded: tuple[TicketEntry, ...],
+    ) -> frozenset[tuple[bytes, int]]:
+        try:
+            applied = await self._store.accept(account, price=price, tickets=entries)
+        except BaseException:
+            # Not on record, so the gateway may send them again; should they be on it after all, the record says so.
+            for entry in recorded:
+                self._nonces.forget(entry.recipient_rand_hash, entry.nonce)
+            raise
+        self._ledger.learn(account, applied.state)
+        return applied.seen
+
+    # Work.
+
+    def admit(
+        self,
+        sender: Address,
+        key: str,
+        *,
+        units: int,
+        wanted: tuple[Model, ...] = (),
+        override: Fraction | None = None,
+    ) -> Hold | None:
+        """Hold the cost of work; None when nothing is owed for it.
+
+        Raises:
+            InsufficientBalanceError: the account does not cover it, or nobody has paid for what has a price.
+        """
+        account = AccountKey(sender, key)
+        price = self._ledger.price(account)
+        if price is None:
+            base, _ = self._quoting.base(sender, wanted, override)
+            if base == 0:
+                return None
+            raise InsufficientBalanceError
+        if price == 0:
+            return None
+        hold = self._ledger.hold(account, units=units, price=price)
+        if hold is None:
+            raise InsufficientBalanceError
+        return hold
+
+    async def settle(self, hold: Hold, *, units: int) -> None:
+        """Debit what was done and end the hold; goes on when the caller is cancelled."""
+        await self._finish(self._settle(hold, units))
+
+    async def _settle(self, hold: Hold, units: int) -> None:
+        try:
+            amount_wei = hold.price * units
+            if amount_wei:
+                applied = await self._store.debit(Debit(hold.account, amount_wei))
+                self._ledger.learn(hold.account, applied.state)
+        finally:
+            self._ledger.end(hold)
+
+    def release(self, hold: Hold) -> None:
+        """Nothing was delivered: the hold ends without a debit."""
+        self._ledger.end(hold)
+
+    async def _finish(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Let a change of the record run to its end even when whoever asked for it goes away."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+
+def _tickets(payment: ReceivedPayment, sender: Address, terms: OfferedTerms) -> tuple[SignedTicket, ...]:
+    return tuple(
+        SignedTicket(
+            Ticket(
+                recipient=terms.recipient,
+                sender=sender,
+                face_value_wei=terms.face_value_wei,
+                win_prob=terms.win_prob,
+                sender_nonce=nonce,
+                recipient_rand_hash=terms.recipient_rand_hash,
+                creation_round=terms.creation_round,
+                creation_round_block_hash=terms.creation_round_block_hash,
+            ),
+            signature,
+        )
+        for nonce, signature in payment.tickets
+    )
+
+
+def _all_signed(signed: tuple[SignedTicket, ...]) -> list[bool]:
+    return [is_signed(one) for one in signed]
