@@ -35,6 +35,8 @@ ALLOWED: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "baton.jobs.ports",
             "baton.jobs.messages",
             "baton.jobs.tokens",
+            "baton.payments.ports",
+            "baton.payments.ticket",
             "baton.media.job",
             "baton.video.job",
         ),

@@ -97,22 +97,30 @@ class MemoryPaymentStore:
     async def accept(self, account: AccountKey, *, price: Fraction, tickets: tuple[TicketEntry, ...]) -> Applied:
         self._fail()
         now = self._now()
-        state = self._accounts.get(account) or AccountState(Fraction(0), None, Fraction(0), now)
-        pinned = state.pinned(now)
         seen = set()
+        fresh = []
         for ticket in tickets:
             name = (ticket.recipient_rand_hash, ticket.nonce)
             if ticket.winner is not None:
                 self.winners.setdefault(ticket.winner.ticket.hash, ticket.winner)
+            if not ticket.credit_wei:
+                continue
             if name in self._nonces:
                 seen.add(name)
                 continue
             self._nonces[name] = ticket.expiration_block
-            if ticket.credit_wei:
-                pinned = price if pinned is None else pinned
-                state = AccountState(state.balance_wei + ticket.credit_wei, pinned, ticket.credit_wei, now)
-        if len(seen) < len(tickets) or account in self._accounts:
-            self._accounts[account] = state
+            fresh.append(ticket.credit_wei)
+        before = self._accounts.get(account) or AccountState(Fraction(0), None, Fraction(0), 0.0)
+        if not fresh:
+            return Applied(before, frozenset(seen))
+        pinned = before.pinned(now)
+        state = AccountState(
+            balance_wei=before.balance_wei + sum(fresh, Fraction(0)),
+            price=price if pinned is None else pinned,
+            ticket_ev_wei=fresh[-1],
+            touched_s=now,
+        )
+        self._accounts[account] = state
         return Applied(state, frozenset(seen))
 
     async def debit(self, debit: Debit) -> Applied:

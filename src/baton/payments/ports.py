@@ -180,7 +180,7 @@ class PaymentStore(Protocol):
         ...
 
     async def accept(self, account: AccountKey, *, price: Fraction, tickets: tuple[TicketEntry, ...]) -> Applied:
-        """Credit tickets, remember their nonces and keep the winners, all or nothing.
+        """Credit tickets, remember the nonces of those credited and keep all winners, all or nothing.
 
         Pins ``price`` when something is credited and no price is pinned, or the one that is has been idle for longer
         than ``PIN_IDLE_S``.

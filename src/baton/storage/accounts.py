@@ -1,0 +1,181 @@
+"""Accounts, nonces and winners on record: the payments domain's store over the database.
+
+Every change reads what is there, adds to it and writes it back within one transaction, so several nodes may share a
+PostgreSQL: a nonce is taken by whoever wrote it first, and nobody's credit overwrites another's.
+"""
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from baton.kernel.ids import Address
+from baton.payments.ports import AccountKey, AccountState, Applied, Debit, TicketEntry
+from baton.storage.database import Database
+from baton.storage.schema import ACCOUNTS, NONCES, TICKETS, TicketState
+from baton.storage.winners import winner_row
+
+__all__ = ["AccountStore"]
+
+_NOTHING = Fraction(0)
+_EMPTY = AccountState(_NOTHING, None, _NOTHING, 0.0)
+
+
+class AccountStore:
+    """Satisfies ``PaymentStore``."""
+
+    def __init__(self, database: Database, *, now: Callable[[], float]) -> None:
+        """``now`` is Unix time in seconds."""
+        self._database = database
+        self._now = now
+        self._insert = sqlite.insert if database.dialect == "sqlite" else postgresql.insert
+
+    async def accounts(self) -> tuple[tuple[AccountKey, AccountState], ...]:
+        """Every account on record."""
+
+        def work(connection: Connection) -> tuple[tuple[AccountKey, AccountState], ...]:
+            rows = connection.execute(select(ACCOUNTS)).all()
+            return tuple((AccountKey(Address(row.sender), _text(row.key)), _state(row)) for row in rows)
+
+        return await self._database.run(work)
+
+    async def account(self, account: AccountKey) -> AccountState | None:
+        """One account, or None."""
+
+        def work(connection: Connection) -> AccountState | None:
+            row = connection.execute(_one(account)).one_or_none()
+            return _state(row) if row is not None else None
+
+        return await self._database.run(work)
+
+    async def nonces(self) -> tuple[tuple[bytes, int, int], ...]:
+        """Every nonce on record."""
+
+        def work(connection: Connection) -> tuple[tuple[bytes, int, int], ...]:
+            rows = connection.execute(select(NONCES)).all()
+            return tuple((row.recipient_rand_hash, row.nonce, row.expiration_block) for row in rows)
+
+        return await self._database.run(work)
+
+    async def accept(self, account: AccountKey, *, price: Fraction, tickets: tuple[TicketEntry, ...]) -> Applied:
+        """Credit tickets whose nonces are new, keep all winners, pin the price."""
+
+        def work(connection: Connection) -> Applied:
+            now = self._now()
+            seen: set[tuple[bytes, int]] = set()
+            fresh: list[Fraction] = []
+            for ticket in tickets:
+                if ticket.winner is not None:
+                    row = winner_row(ticket.winner, account_key=_raw(account.key), now_s=now)
+                    connection.execute(self._insert(TICKETS).values(row).on_conflict_do_nothing())
+                if ticket.credit_wei and self._note(connection, ticket):
+                    fresh.append(ticket.credit_wei)
+                elif ticket.credit_wei:
+                    seen.add((ticket.recipient_rand_hash, ticket.nonce))
+            if not fresh:
+                known = connection.execute(_one(account)).one_or_none()
+                return Applied(_EMPTY if known is None else _state(known), frozenset(seen))
+            before = self._held_row(connection, account, now)
+            pinned = before.pinned(now)
+            state = AccountState(
+                balance_wei=before.balance_wei + sum(fresh, _NOTHING),
+                price=price if pinned is None else pinned,
+                ticket_ev_wei=fresh[-1],
+                touched_s=now,
+            )
+            _write(connection, account, state)
+            return Applied(state, frozenset(seen))
+
+        return await self._database.run(work)
+
+    async def debit(self, debit: Debit) -> Applied:
+        """Take the price of done work, below zero if need be."""
+
+        def work(connection: Connection) -> Applied:
+            now = self._now()
+            before = self._held_row(connection, debit.account, now)
+            state = AccountState(
+                balance_wei=before.balance_wei - debit.amount_wei,
+                price=before.price,
+                ticket_ev_wei=before.ticket_ev_wei,
+                touched_s=now,
+            )
+            _write(connection, debit.account, state)
+            return Applied(state)
+
+        return await self._database.run(work)
+
+    async def forget(self, *, idle_s: float, l1_block: int) -> tuple[AccountKey, ...]:
+        """Drop idle accounts and expired nonces."""
+
+        def work(connection: Connection) -> tuple[AccountKey, ...]:
+            idle = ACCOUNTS.c.touched_s < self._now() - idle_s
+            gone = connection.execute(select(ACCOUNTS.c.sender, ACCOUNTS.c.key).where(idle)).all()
+            connection.execute(delete(ACCOUNTS).where(idle))
+            connection.execute(delete(NONCES).where(NONCES.c.expiration_block < l1_block))
+            return tuple(AccountKey(Address(row.sender), _text(row.key)) for row in gone)
+
+        return await self._database.run(work)
+
+    async def outstanding_wei(self, sender: Address) -> int:
+        """Face values won from a sender and not final yet."""
+        waiting = TICKETS.c.state.in_((TicketState.PENDING, TicketState.REDEEMING))
+
+        def work(connection: Connection) -> int:
+            rows = connection.execute(select(TICKETS.c.face_value_wei).where(TICKETS.c.sender == sender, waiting))
+            return sum(int(value) for value in rows.scalars())
+
+        return await self._database.run(work)
+
+    def _held_row(self, connection: Connection, account: AccountKey, now: float) -> AccountState:
+        """The account's row, made when missing and locked against other nodes until the transaction ends."""
+        fresh = AccountState(_NOTHING, None, _NOTHING, now)
+        values = {"sender": account.sender, "key": _raw(account.key), **_columns(fresh)}
+        connection.execute(self._insert(ACCOUNTS).values(values).on_conflict_do_nothing())
+        return _state(connection.execute(_one(account).with_for_update()).one())
+
+    def _note(self, connection: Connection, ticket: TicketEntry) -> bool:
+        """Put a nonce on record; False when it was there before."""
+        values = {
+            "recipient_rand_hash": ticket.recipient_rand_hash,
+            "nonce": ticket.nonce,
+            "expiration_block": ticket.expiration_block,
+        }
+        return connection.execute(self._insert(NONCES).values(values).on_conflict_do_nothing()).rowcount == 1
+
+
+def _one(account: AccountKey) -> "Select[Any]":
+    return select(ACCOUNTS).where(ACCOUNTS.c.sender == account.sender, ACCOUNTS.c.key == _raw(account.key))
+
+
+def _write(connection: Connection, account: AccountKey, state: AccountState) -> None:
+    where = (ACCOUNTS.c.sender == account.sender, ACCOUNTS.c.key == _raw(account.key))
+    connection.execute(update(ACCOUNTS).where(*where).values(_columns(state)))
+
+
+def _columns(state: AccountState) -> dict[str, object]:
+    return {
+        "balance_wei": str(state.balance_wei),
+        "price": None if state.price is None else str(state.price),
+        "ticket_ev_wei": str(state.ticket_ev_wei),
+        "touched_s": state.touched_s,
+    }
+
+
+def _state(row: "Row[Any]") -> AccountState:
+    return AccountState(
+        balance_wei=Fraction(row.balance_wei),
+        price=None if row.price is None else Fraction(row.price),
+        ticket_ev_wei=Fraction(row.ticket_ev_wei),
+        touched_s=row.touched_s,
+    )
+
+
+def _raw(key: str) -> bytes:
+    return key.encode("utf-8", "surrogateescape")
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
