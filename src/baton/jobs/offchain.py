@@ -28,10 +28,17 @@ class OffchainPayments:
         del sender, session_id, capabilities, price_override
         return Quote()
 
-    async def accept(self, *, payment: Payment, session_id: SessionId, estimated_px: int) -> Admitted:
+    async def accept(
+        self, *, payment: Payment, session_id: SessionId, estimated_px: int, price_override: Price | None = None
+    ) -> Admitted:
         """Whatever was sent, nothing is owed."""
-        del estimated_px
+        del estimated_px, price_override
         return Admitted(sender=payment.sender, session_id=session_id)
+
+    def is_paid(self, *, sender: Address, session_id: SessionId) -> bool:
+        """Nobody ever pays, and terms can always be made."""
+        del sender, session_id
+        return False
 
     async def settle(self, admitted: Admitted, *, pixels: int) -> None:
         """Nothing to debit."""

@@ -100,8 +100,14 @@ class Payments(Protocol):
         """Terms for this sender and session; ``capabilities`` None quotes the node as a whole."""
         ...
 
-    async def accept(self, *, payment: Payment, session_id: SessionId, estimated_px: int) -> Admitted:
+    async def accept(
+        self, *, payment: Payment, session_id: SessionId, estimated_px: int, price_override: Price | None = None
+    ) -> Admitted:
         """Take the tickets of a payment, then demand a balance that covers the job; holds its estimated cost."""
+        ...
+
+    def is_paid(self, *, sender: Address, session_id: SessionId) -> bool:
+        """Whether the session has paid before: it is worth going on with when no new terms can be made."""
         ...
 
     async def settle(self, admitted: Admitted, *, pixels: int) -> None:

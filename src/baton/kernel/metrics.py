@@ -16,7 +16,7 @@ __all__ = ["METRICS", "OPEN_LABELS", "OTHER", "STREAM_LABEL", "Metric", "MetricK
 STREAM_LABEL = "manifest_id"
 """The label that is exported only with ``--metrics-per-stream``, and only while its stream runs."""
 
-OPEN_LABELS: Mapping[str, int] = MappingProxyType({STREAM_LABEL: 500, "profiles": 64})
+OPEN_LABELS: Mapping[str, int] = MappingProxyType({STREAM_LABEL: 500, "profiles": 64, "sender": 200})
 """Labels whose values come from the wire, and how many values of each are told apart."""
 
 OTHER = "other"
@@ -97,12 +97,34 @@ _KNOWN = (
         "transcode_score", _H, "Segment duration over transcode time; below 1 is slower than real time", _WORK, _SCORE
     ),
     Metric("mil_pixels_processed", _C, "Encoded pixels delivered, in millions", _M),
+    Metric("tickets_recv", _C, "Tickets accepted and credited", zeros=_ONCE),
+    Metric("ticket_value_recv", _C, "Expected value of the tickets credited, in gwei", zeros=_ONCE),
+    Metric(
+        "payment_recv_errors",
+        _C,
+        "Payments or tickets refused, by check",
+        ("error_code",),
+        zeros=_from_zero(
+            *("sender_missing", "sender_info", "sender_unlocking", "recipient_inactive", "expected_price", "recipient"),
+            *("sender", "recipient_rand", "signature", "nonce_seen", "nonces_too_many", "params_expired"),
+        ),
+    ),
+    Metric("transcoding_price", _G, "Price last quoted, in wei per pixel"),
+    Metric("gateway_max_float", _G, "Largest face value a gateway can back, in gwei", ("sender",)),
+    Metric("gateway_ticket_face_value", _G, "Face value last quoted to a gateway, in gwei", ("sender",)),
     Metric("winning_tickets_recv", _C, "Winning tickets received; none off-chain", zeros=_ONCE),
     Metric("value_redeemed", _C, "Face value of redeemed tickets in gwei; none off-chain", zeros=_ONCE),
 )
 """Known to the network's dashboards."""
 
 _OURS = (
+    Metric(
+        "quote_failures_total",
+        _C,
+        "Quotes that could not be made, by reason",
+        ("reason",),
+        zeros=_from_zero("insufficient_reserve", "price", "no_chain_state", "other"),
+    ),
     Metric(
         "discovery_requests_total",
         _C,

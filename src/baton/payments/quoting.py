@@ -79,6 +79,10 @@ class Quoting:
         price, quote_class = self._prices().base(sender, wanted)
         return (price if override is None else override), quote_class
 
+    def listed(self, sender: Address) -> tuple[tuple[Model, Fraction], ...]:
+        """Every model that has a price, with the price that holds for a sender."""
+        return self._prices().listed(sender)
+
     def price(self, base: Fraction, quote_class: QuoteClass, *, max_float_wei: int) -> PriceQuote:
         """A base price with the cost of redemption on top, as it will be told.
 

@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Any, TypeVar
 
 from baton.kernel.clock import Clock
+from baton.kernel.errors import BatonError
 from baton.kernel.ids import Address
 from baton.payments.commitment import TRANSCODING, QuoteClass, Terms
 from baton.payments.errors import PaymentError, QuoteError
@@ -72,6 +73,7 @@ class Recipient:
         self._clock = clock
         self._ledger = Ledger()
         self._nonces = NonceBook()
+        self._owed: list[tuple[Hold, int]] = []
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @property
@@ -87,7 +89,17 @@ class Recipient:
             self._nonces.record(rand, nonce, expiration_block=expiration_block)
 
     async def tidy(self, *, idle_s: float) -> None:
-        """Forget accounts idle for so long and quotes that expired. Call now and then."""
+        """Settle what could not be put on record, forget accounts idle for so long and quotes that expired.
+
+        Call now and then. Raises what the record raises.
+        """
+        owed, self._owed = self._owed, []
+        for position, (hold, units) in enumerate(owed):
+            try:
+                await self._settle(hold, units)
+            except BatonError:
+                self._owed += owed[position + 1 :]
+                raise
         l1_block = self._rounds.last_seen_l1_block
         self._nonces.expire(l1_block)
         for key in await self._store.forget(idle_s=idle_s, l1_block=l1_block):
@@ -123,6 +135,15 @@ class Recipient:
     def pinned(self, sender: Address, key: str) -> Fraction | None:
         """The price pinned for an account that is in use, or None."""
         return self._pinned(AccountKey(sender, key))
+
+    def balance_wei(self, sender: Address, key: str) -> Fraction:
+        """Balance of an account, holds not taken off; 0 for one that is not known."""
+        state = self._ledger.state(AccountKey(sender, key))
+        return state.balance_wei if state is not None else Fraction(0)
+
+    def listed(self, sender: Address) -> tuple[tuple[Model, Fraction], ...]:
+        """Every model that has a price, with the price that holds for a sender."""
+        return self._quoting.listed(sender)
 
     def _pinned(self, account: AccountKey) -> Fraction | None:
         state = self._ledger.state(account)
@@ -306,13 +327,16 @@ class Recipient:
         await self._finish(self._settle(hold, units))
 
     async def _settle(self, hold: Hold, units: int) -> None:
-        try:
-            amount_wei = hold.price * units
-            if amount_wei:
+        amount_wei = hold.price * units
+        if amount_wei:
+            try:
                 applied = await self._store.debit(Debit(hold.account, amount_wei))
-                self._ledger.learn(hold.account, applied.state)
-        finally:
-            self._ledger.end(hold)
+            except BatonError:
+                # The work is done and must be paid: its hold stays until the record takes the debit.
+                self._owed.append((hold, units))
+                raise
+            self._ledger.learn(hold.account, applied.state)
+        self._ledger.end(hold)
 
     def release(self, hold: Hold) -> None:
         """Nothing was delivered: the hold ends without a debit."""

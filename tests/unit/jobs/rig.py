@@ -48,6 +48,8 @@ class Ledger:
         self.accepted: list[int] = []
         self.settled: list[int] = []
         self.released = 0
+        self.paid: set[str] = set()
+        """Sessions that paid before."""
         self.refuse_quote: RefusedError | None = None
         self.refuse_payment: RefusedError | None = None
         self.capability_prices: tuple[Price, ...] = ()
@@ -65,11 +67,18 @@ class Ledger:
             raise self.refuse_quote
         return Quote(price=price_override, capability_prices=self.capability_prices)
 
-    async def accept(self, *, payment: Payment, session_id: SessionId, estimated_px: int) -> Admitted:
+    async def accept(
+        self, *, payment: Payment, session_id: SessionId, estimated_px: int, price_override: Price | None = None
+    ) -> Admitted:
+        del price_override
         if self.refuse_payment is not None:
             raise self.refuse_payment
         self.accepted.append(estimated_px)
         return Admitted(sender=payment.sender, session_id=session_id)
+
+    def is_paid(self, *, sender: Address, session_id: SessionId) -> bool:
+        del sender
+        return session_id in self.paid
 
     async def settle(self, admitted: Admitted, *, pixels: int) -> None:
         del admitted
