@@ -99,7 +99,7 @@ class Admission:
         Raises:
             RefusedError: status and text of the first check that fails.
         """
-        token, opening = self._check(request)
+        token, opening = self.check(request)
         info = await self._terms(request, token)
         held = await self._payments.accept(
             payment=request.payment,
@@ -121,8 +121,12 @@ class Admission:
             if not admitted.settled:
                 await self._payments.release(held)
 
-    def _check(self, request: SegmentRequest) -> tuple[AuthToken, Opening]:
-        """Steps 6 to 11."""
+    def check(self, request: SegmentRequest) -> tuple[AuthToken, Opening]:
+        """Steps 6 to 11: who asks, for what, with which leave, and whether there is room.
+
+        Raises:
+            RefusedError: 403 with the text of the first that fails.
+        """
         metadata, sender = request.metadata, request.payment.sender
         if not self._senders.verify(sender, flatten_segment(metadata), metadata.signature):
             raise RefusedError(_FORBIDDEN, Text.SEGMENT_SIG)

@@ -147,7 +147,10 @@ class OrchestratorRequest:
 
 @dataclass(frozen=True, slots=True)
 class OrchestratorInfo:
-    """The answer: where to send work, on what terms, with which token."""
+    """The answer: where to send work, on what terms, with which token.
+
+    ``capabilities`` is the empty offer where nothing but fresh terms is told.
+    """
 
     transcoder: str
     address: Address

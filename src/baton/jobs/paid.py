@@ -89,10 +89,10 @@ class TicketPayments:
         self,
         payment: Payment,
         *,
-        key: str,
+        key: SessionId,
         capabilities: Capabilities | None = None,
         price_override: Price | None = None,
-    ) -> Receipt:
+    ) -> None:
         """Take the tickets of a payment for the account ``key``.
 
         Raises:
@@ -109,7 +109,16 @@ class TicketPayments:
             self._close(payment, key, receipt)
         if receipt.error is not None:
             raise RefusedError(_BAD_REQUEST, receipt.error.text, detail=receipt.error.detail)
-        return receipt
+
+    async def refresh(self, *, sender: Address, key: SessionId) -> Quote | None:
+        """Fresh terms at the pinned price of an account, or None.
+
+        Raises:
+            RefusedError: none can be made now.
+        """
+        if self._recipient.pinned(sender, key) is None:
+            return None
+        return await self.quote(sender=sender, session_id=key, capabilities=None)
 
     def is_paid(self, *, sender: Address, session_id: SessionId) -> bool:
         """Whether a price is pinned: tickets of this session were accepted."""

@@ -106,6 +106,21 @@ class Payments(Protocol):
         """Take the tickets of a payment, then demand a balance that covers the job; holds its estimated cost."""
         ...
 
+    async def receive(
+        self,
+        payment: Payment,
+        *,
+        key: SessionId,
+        capabilities: Capabilities | None = None,
+        price_override: Price | None = None,
+    ) -> None:
+        """Take the tickets of a payment into an account, for work of these capabilities, and ask for nothing."""
+        ...
+
+    async def refresh(self, *, sender: Address, key: SessionId) -> Quote | None:
+        """Fresh terms at the price pinned for an account; None when none is pinned."""
+        ...
+
     def is_paid(self, *, sender: Address, session_id: SessionId) -> bool:
         """Whether the session has paid before: it is worth going on with when no new terms can be made."""
         ...
