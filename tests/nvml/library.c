@@ -15,7 +15,7 @@ enum { OK = 0, INVALID = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, TIMEOUT = 10, MOST
 
 struct card { unsigned index; };
 static struct card cards[MOST];
-static unsigned told[MOST], registered[MOST];
+static unsigned registered[MOST];
 
 static int find(const char *key, char *value, size_t size) {
     const char *path = getenv("NVML_SCRIPT");
@@ -218,6 +218,8 @@ int nvmlDeviceGetRemappedRows(struct card *card, unsigned *fixed, unsigned *lost
     *fixed = *lost = *pending = 0;
     return uint_of(card, "remap_failed", failed);
 }
+
+static unsigned told[MOST];
 
 struct event {
     struct card *card;

@@ -68,6 +68,7 @@ class NvmlMachine:
     folder: Path
     library: Path | None
     read_timeout_s: float = 5.0
+    open_timeout_s: float = 10.0
     _rules: dict[str, str] = field(default_factory=dict)
     _cards: tuple[Card, ...] = ()
     _process: subprocess.Popen[bytes] | None = None
@@ -128,7 +129,7 @@ class NvmlMachine:
             if not self.script.exists():
                 self._write()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.nvml.child", "10", str(self.read_timeout_s)],
+                [sys.executable, "-m", "tests.nvml.child", str(self.open_timeout_s), str(self.read_timeout_s)],
                 cwd=ROOT,
                 env=_environment(self.library, self.script),
                 stdin=subprocess.PIPE,

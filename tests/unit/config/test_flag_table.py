@@ -95,7 +95,7 @@ def leaves(cls: type[Any], prefix: str = "") -> Iterator[str]:
     hints = get_type_hints(cls)
     for item in fields(cls):
         name = prefix + item.name
-        if is_dataclass(hints[item.name]) and name not in {"port.bind", "management.bind"}:
+        if is_dataclass(hints[item.name]) and name not in {"port.bind", "management.bind", "engine.nvidia"}:
             yield from leaves(cast("type[Any]", hints[item.name]), f"{name}.")
         else:
             yield name
