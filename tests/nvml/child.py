@@ -24,10 +24,10 @@ async def main(*, open_timeout_s: float, read_timeout_s: float) -> None:
         except EOFError:
             return
         try:
-            answer = (await getattr(inventory, name)(*arguments), None)
+            value, trouble = await getattr(inventory, name)(*arguments), None
         except InventoryError as error:
-            answer = (None, (error.trouble, str(error)))
-        pickle.dump(answer, answers)
+            value, trouble = None, (error.trouble, str(error))
+        pickle.dump((value, trouble), answers)
         answers.flush()
 
 

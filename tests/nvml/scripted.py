@@ -46,8 +46,7 @@ class ScriptedInventory:
             return self.faults[device.index]
         if device not in self.devices:
             return DeviceFault(device.index, FaultKind.LOST, "not there")
-        use = self.uses.get(device.index, DeviceUse())
-        return use
+        return self.uses.get(device.index, DeviceUse())
 
     async def close(self) -> None:
         self.closed = True

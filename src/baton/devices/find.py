@@ -37,7 +37,7 @@ async def find_devices(selection: DeviceSelection, *, inventory: DeviceInventory
         told = "; ".join(f"card {fault.index}: {fault.reason}" for fault in faults)
         raise _refusal(selection, f"no chosen card answers ({told})", ExitCode.ENGINE)
     for fault in faults:
-        log.error("card left out", device=fault.index, fault=fault.kind.value, reason=fault.reason)
+        log.error("card left out", index=fault.index, fault=fault.kind.value, reason=fault.reason)
     for device in chosen:
         _tell(device)
     return chosen
@@ -62,7 +62,7 @@ def _refusal(selection: DeviceSelection, reason: str, exit_code: ExitCode) -> St
 def _tell(device: Device) -> None:
     log.info(
         "card found",
-        device=device.index,
+        device=device.label,
         name=device.name,
         uuid=device.uuid,
         pci=device.pci_bus_id,
@@ -72,4 +72,4 @@ def _tell(device: Device) -> None:
         architecture=device.architecture or None,
     )
     if device.mig:
-        log.warning("card is partitioned (MIG)", device=device.index, meaning="the node sees its first instance only")
+        log.warning("card is partitioned (MIG)", device=device.label, meaning="the node sees its first instance only")

@@ -46,6 +46,11 @@ class Device:
     mig: bool | None = None
     """Whether it is partitioned into instances now; None when it cannot be."""
 
+    @property
+    def label(self) -> str:
+        """What the node calls it in metrics and status: ``nvidia-0``."""
+        return f"nvidia-{self.index}"
+
 
 class Throttling(Enum):
     """Why a card runs slower than it could. Being idle, or clocks that an operator set, are no throttling."""

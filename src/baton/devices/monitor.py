@@ -150,17 +150,17 @@ class DeviceMonitor:
 
     def _fail(self, seen: _Seen, fault: DeviceFault) -> None:
         device = seen.device
-        log.error("card failed", device=device.index, uuid=device.uuid, fault=fault.kind.value, reason=fault.reason)
-        self._metrics.add("device_faults_total", device=str(device.index), fault=fault.kind.value)
+        log.error("card failed", device=device.label, uuid=device.uuid, fault=fault.kind.value, reason=fault.reason)
+        self._metrics.add("device_faults_total", device=device.label, fault=fault.kind.value)
         self._watch.device_failed(device, fault)
 
     def _recover(self, seen: _Seen) -> None:
-        log.info("card recovered", device=seen.device.index, uuid=seen.device.uuid)
+        log.info("card recovered", device=seen.device.label, uuid=seen.device.uuid)
         seen.fault = seen.fine_since = None
         self._watch.device_recovered(seen.device)
 
     def _introduce(self, device: Device) -> None:
-        label = str(device.index)
+        label = device.label
         self._metrics.set(
             "device_info",
             1,
@@ -170,7 +170,7 @@ class DeviceMonitor:
             driver=device.driver_version,
             cuda=device.cuda_version,
         )
-        self._metrics.set("device_up", 1, device=label)
+        self._metrics.set("device_faulty", 0, device=label)
         if device.memory_bytes is not None:
             self._metrics.set("device_memory_bytes", device.memory_bytes, device=label)
         for kind in FaultKind:
@@ -178,9 +178,9 @@ class DeviceMonitor:
 
     def _measure(self, seen: _Seen) -> None:
         """The card's numbers; what is not known now is no number, instead of an old one."""
-        label, use = str(seen.device.index), seen.use or DeviceUse()
+        label, use = seen.device.label, seen.use or DeviceUse()
         throttled = None if use.throttling is None else float(bool(use.throttling))
-        self._metrics.set("device_up", 0.0 if seen.fault is not None else 1.0, device=label)
+        self._metrics.set("device_faulty", float(seen.fault is not None), device=label)
         self._metrics.set("device_memory_used_bytes", _number(use.memory_used_bytes), device=label)
         self._metrics.set("device_temperature_celsius", _number(use.temperature_c), device=label)
         self._metrics.set("device_encoder_sessions", _number(use.encoder_sessions), device=label)

@@ -68,7 +68,7 @@ class NvmlInventory:
             if not error.fresh:
                 raise _unresponsive(error) from None
             self._hung = device.index
-        log.error("driver does not answer", device=self._hung, waited_s=self._read_timeout_s)
+        log.error("driver does not answer", index=self._hung, waited_s=self._read_timeout_s)
         return self._silent(device)
 
     def _silent(self, device: Device) -> DeviceFault:

@@ -180,7 +180,7 @@ _OURS = (
         "1 for each card in use, with what the driver says about it",
         ("device", "uuid", "model", "driver", "cuda"),
     ),
-    Metric("device_up", _G, "1 while the card of this number can be used, 0 while something is wrong", ("device",)),
+    Metric("device_faulty", _G, "1 while the driver tells that something is wrong with the card", ("device",)),
     Metric("device_memory_bytes", _G, "Memory of the card", ("device",)),
     Metric("device_memory_used_bytes", _G, "Memory in use, by other programs too; NaN when not told", ("device",)),
     Metric("device_busy_percent", _G, "How busy a unit of the card is; NaN when not told", ("device", "unit")),

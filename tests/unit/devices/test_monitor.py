@@ -75,9 +75,12 @@ class Rig:
         run(self.monitor.look())
         return self.watch.told[told:]
 
+    def fault(self, device: int) -> DeviceFault | None:
+        return self.monitor.views[device].fault
+
     def value(self, name: str, device: int, **labels: str) -> float | None:
         """What a scrape would read."""
-        wanted = {"device": str(device), **labels}
+        wanted = {"device": f"nvidia-{device}", **labels}
         for line in self.metrics.exposition().decode().splitlines():
             if line.startswith(f"livepeer_{name}{{") and all(f'{k}="{v}"' for k, v in wanted.items()):
                 head, _, number = line.rpartition(" ")
@@ -103,9 +106,9 @@ def test_lost_card_is_told_once_and_recovers_after_a_quiet_time() -> None:
     del rig.inventory.faults[1]
     assert rig.look() == []
     assert rig.look(after_s=29.9) == []
-    assert rig.monitor.views[1].fault == LOST
+    assert rig.fault(1) == LOST
     assert rig.look(after_s=0.1) == ["1 fine"]
-    assert rig.monitor.views[1].fault is None
+    assert rig.fault(1) is None
     rig.inventory.faults[1] = LOST
     assert rig.look() == ["1 lost"]
 
@@ -119,7 +122,7 @@ def test_card_that_comes_and_goes_starts_its_quiet_time_anew() -> None:
     rig.look(after_s=20)
     rig.inventory.faults[1] = DeviceFault(1, FaultKind.RESET_REQUIRED, "reset")
     assert rig.look() == []
-    assert rig.monitor.views[1].fault == DeviceFault(1, FaultKind.RESET_REQUIRED, "reset")
+    assert rig.fault(1) == DeviceFault(1, FaultKind.RESET_REQUIRED, "reset")
     del rig.inventory.faults[1]
     assert rig.look() == []
     assert rig.look(after_s=29) == []
@@ -154,7 +157,7 @@ def test_driver_that_cannot_be_asked_says_nothing_about_cards() -> None:
     assert rig.look() == []
     assert rig.monitor.trouble == "versions differ"
     assert [view.use for view in rig.monitor.views] == [None, None]
-    assert rig.value("device_up", 0) == 1
+    assert rig.value("device_faulty", 0) == 0
     assert math.isnan(rig.value("device_temperature_celsius", 0) or 0)
     rig.inventory.trouble = None
     assert rig.look() == []
@@ -168,7 +171,7 @@ def test_card_behind_one_that_hangs_is_not_judged() -> None:
     rig.inventory.hangs = 0
     assert rig.look() == ["0 unresponsive"]
     assert [view.use for view in rig.monitor.views] == [None, None]
-    assert rig.monitor.views[1].fault is None
+    assert rig.fault(1) is None
     rig.inventory.hangs = None
     rig.look()
     assert rig.look(after_s=30) == ["0 fine"]
@@ -182,7 +185,7 @@ def test_numbers_of_a_card_are_measured() -> None:
     assert rig.value("device_memory_bytes", 1) is None
     rig.look()
     expected = {
-        "device_up": 1,
+        "device_faulty": 0,
         "device_memory_used_bytes": 1 << 30,
         "device_temperature_celsius": 54,
         "device_encoder_sessions": 4,
@@ -211,7 +214,7 @@ def test_faults_are_counted_from_zero_and_numbers_of_a_lost_card_go() -> None:
     rig.look()
     assert rig.value("device_faults_total", 1, fault="lost") == 1
     assert rig.value("device_faults_total", 0, fault="lost") == 0
-    assert (rig.value("device_up", 0), rig.value("device_up", 1)) == (1, 0)
+    assert (rig.value("device_faulty", 0), rig.value("device_faulty", 1)) == (0, 1)
 
 
 def test_cards_are_looked_at_again_and_again_until_it_is_stopped() -> None:
