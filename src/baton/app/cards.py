@@ -68,7 +68,13 @@ class Cards:
         self._monitor = DeviceMonitor(
             devices=self.devices, inventory=self._inventory, watch=watch, clock=clock, metrics=metrics
         )
-        return (Service("cards", self._monitor.run, Criticality.RESTARTABLE, stop=self._inventory.close),)
+        return (Service("cards", self._monitor.run, Criticality.RESTARTABLE, stop=self._let_go),)
+
+    async def _let_go(self) -> None:
+        if self._monitor is not None:
+            self._monitor.stop()
+        if self._inventory is not None:
+            await self._inventory.close()
 
     def status(self) -> tuple[CardStatus, ...]:
         """The cards for ``baton status``; before the first look only what they are."""

@@ -84,6 +84,7 @@ class DeviceMonitor:
         self._interval_s = interval_s
         self._quiet_s = quiet_s
         self._trouble = ""
+        self._stopped = False
         for device in devices:
             self._introduce(device)
 
@@ -103,11 +104,17 @@ class DeviceMonitor:
             await self.look()
             await asyncio.sleep(self._interval_s)
 
+    def stop(self) -> None:
+        """The driver is about to be let go of: what it no longer answers is no news."""
+        self._stopped = True
+
     async def look(self) -> None:
         """Read every card once and tell the watch what has changed."""
         try:
             readings = await self._inventory.read([seen.device for seen in self._seen])
         except InventoryError as error:
+            if self._stopped:
+                return
             self._set_trouble(str(error))
             for seen in self._seen:
                 seen.use = None

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from baton.config.devices import device_list
 from baton.config.values import BadValueError, Base, Raw
@@ -68,3 +70,19 @@ def test_hostile_lists_are_refused_in_few_harmless_words(raw: str) -> None:
 def test_switches_are_no_lists() -> None:
     with pytest.raises(BadValueError):
         device_list().read(True, BASE)
+
+
+@given(
+    st.one_of(st.text(max_size=40), st.text("0123456789,- al", max_size=12), st.lists(st.text(max_size=4)).map(tuple))
+)
+def test_any_text_is_a_list_that_reads_the_same_again_or_refused(raw: Raw) -> None:
+    reason = ""
+    try:
+        selection = device_list().read(raw, BASE)
+    except BadValueError as problem:
+        reason = problem.reason
+    if reason:
+        assert reason.startswith("Error while parsing '-nvidia ")
+        assert reason.isprintable()
+    else:
+        assert device_list().read(str(selection), BASE) == selection

@@ -201,6 +201,8 @@ def test_a_node_that_takes_no_work_needs_others(place: Place) -> None:
 
 def test_without_a_transcoder_there_is_no_work_yet(place: Place) -> None:
     assert "remote transcoders are not supported yet" in place.problem("--no-transcoder")
+    idle = ("--service-addr", "none", "--nodes", "a", "--no-transcoder")
+    assert place.problem(*idle, "--nvidia", "0") == "--nvidia has no use with --no-transcoder"
 
 
 @pytest.mark.parametrize(

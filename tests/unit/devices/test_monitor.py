@@ -217,6 +217,15 @@ def test_faults_are_counted_from_zero_and_numbers_of_a_lost_card_go() -> None:
     assert (rig.value("device_faulty", 0), rig.value("device_faulty", 1)) == (0, 1)
 
 
+def test_driver_that_is_being_let_go_is_no_news() -> None:
+    rig = Rig()
+    rig.look()
+    rig.monitor.stop()
+    rig.inventory.trouble = InventoryError(InventoryTrouble.UNRESPONSIVE, "closed")
+    assert rig.look() == []
+    assert rig.monitor.trouble == ""
+
+
 def test_cards_are_looked_at_again_and_again_until_it_is_stopped() -> None:
     rig = Rig(interval_s=0.0)
 
