@@ -51,7 +51,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def machine(tmp_path: Path, library: Path) -> Iterator[NvmlMachine]:
-    made = NvmlMachine(tmp_path, library, read_timeout_s=2.0)
+    made = NvmlMachine(tmp_path, library, read_timeout_s=5.0)
     made.rule(driver="550.54.15", cuda="12040")
     yield made
     made.kill()
@@ -323,7 +323,7 @@ def test_driver_that_hangs_at_the_start_is_an_error_in_time(tmp_path: Path, libr
         run(look())
     finally:
         machine.kill()
-    assert time.monotonic() - began < 8.0
+    assert time.monotonic() - began < 20.0
 
 
 def test_library_is_opened_again_after_the_driver_was_replaced(machine: NvmlMachine) -> None:
