@@ -7,7 +7,7 @@ would distort them is wide open: a segment may take as long as it takes and as m
 import asyncio
 import hashlib
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,10 +20,9 @@ from baton.kernel.profiles import VideoProfile
 from baton.media.job import EncoderTuning, TranscodeOutput
 from baton.media.pool import EnginePool, PoolLimits
 from baton.selftest.bench.course import Course, Measured, MeasuredDevice
-from baton.selftest.bench.figures import Timing
 from baton.selftest.bench.outputs import RenditionFiles
 from baton.selftest.bench.plan import BenchError, BenchPlan, DeviceFacts, Findings
-from baton.selftest.bench.source import BenchSegment, SourceError, open_source
+from baton.selftest.bench.source import BenchSegment, BenchSource, SourceError, open_source
 from baton.video.job import SegmentJob, Transcoder
 from baton.video.local import LocalTranscoder
 
@@ -61,9 +60,10 @@ class _Engine:
         return await self._transcoder.transcode(job, deadline_s=_PATIENCE_S)
 
 
-def _pool(settings: Settings) -> EnginePool:
+def _pools(settings: Settings) -> tuple[tuple[str, EnginePool], ...]:
+    """Each device of the node by name, with its engines."""
     engine = settings.engine
-    return EnginePool(
+    pool = EnginePool(
         children=engine.children,
         tuning=EncoderTuning(preset=engine.preset, threads=engine.threads),
         memory_limit_bytes=engine.memory_limit_bytes,
@@ -72,6 +72,7 @@ def _pool(settings: Settings) -> EnginePool:
         metrics=SilentMetrics(),
         limits=PoolLimits(waiting_most=_WAITING_MOST),
     )
+    return (("cpu", pool),)
 
 
 @asynccontextmanager
@@ -128,33 +129,39 @@ async def run_bench(settings: Settings, findings: Findings, *, listener: Measure
         except SourceError as error:
             raise BenchError(str(error)) from error
         listener.step("starting the engines")
-        pool = _pool(settings)
-        async with _running((pool,)):
-            await _all_up(pool)
-            device = DeviceFacts("cpu", engine.children, await pool.probe())
-            findings.devices = (device,)
-            measured = MeasuredDevice(
-                name=device.name,
-                engine=_Engine(
-                    LocalTranscoder(engine=pool), profiles=plan.ladder.profiles, perceptual_hash=plan.perceptual_hash
-                ),
-                at_once=device.at_once,
+        pools = _pools(settings)
+        async with _running(tuple(pool for _, pool in pools)):
+            findings.devices = tuple([await _tested(name, pool, at_once=engine.children) for name, pool in pools])
+            measured = tuple(
+                MeasuredDevice(
+                    name=name,
+                    engine=_Engine(
+                        LocalTranscoder(engine=pool),
+                        profiles=plan.ladder.profiles,
+                        perceptual_hash=plan.perceptual_hash,
+                    ),
+                    at_once=engine.children,
+                )
+                for name, pool in pools
             )
-            told = replace(listener, segment=_in_turn(listener.segment, files))
-            course = Course((measured,), clock=SystemClock(), listener=told)
+            told = replace(listener, output=files.write) if files is not None else listener
+            course = Course(measured, clock=SystemClock(), listener=told)
             try:
-                await _measure(course, plan, findings.source.segments, findings.source.typical)
+                await _measure(course, plan, findings.source)
             finally:
                 findings.found = course.found
 
 
-async def _measure(
-    course: Course, plan: BenchPlan, segments: tuple[BenchSegment, ...], typical: tuple[BenchSegment, ...]
-) -> None:
+async def _tested(name: str, pool: EnginePool, *, at_once: int) -> DeviceFacts:
+    await _all_up(pool)
+    return DeviceFacts(name, at_once, await pool.probe())
+
+
+async def _measure(course: Course, plan: BenchPlan, source: BenchSource) -> None:
     if plan.sessions is not None:
         await course.ask(
             sessions=plan.sessions,
-            segments=segments,
+            segments=source.segments,
             live=plan.live,
             delay_s=plan.session_delay_s,
             repeat=plan.repeat,
@@ -163,22 +170,9 @@ async def _measure(
         if asked is not None and asked.trouble:
             raise BenchError(asked.trouble)
         return
-    trouble = await course.warm_up(typical)
+    trouble = await course.warm_up(source.typical)
     if trouble:
         raise BenchError(trouble)
-    await course.search(segments=typical, most=plan.most_sessions, live=plan.live, time_limit_s=plan.time_limit_s)
-
-
-def _in_turn(
-    listener: Callable[[Timing, TranscodeOutput], Awaitable[None]] | None, files: RenditionFiles | None
-) -> Callable[[Timing, TranscodeOutput], Awaitable[None]] | None:
-    """Tell the listener of a segment, then write its renditions."""
-    if files is None:
-        return listener
-
-    async def told(timing: Timing, output: TranscodeOutput) -> None:
-        if listener is not None:
-            await listener(timing, output)
-        await files.write(timing, output)
-
-    return told
+    await course.search(
+        segments=source.typical, most=plan.most_sessions, live=plan.live, time_limit_s=plan.time_limit_s
+    )

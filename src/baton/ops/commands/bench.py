@@ -5,6 +5,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,6 @@ from baton.ops.commands.settings import home_directory, print_problems
 
 if TYPE_CHECKING:
     from baton.config.model import Settings
-    from baton.media.job import TranscodeOutput
     from baton.selftest.bench.figures import Timing
     from baton.selftest.bench.plan import BenchPlan, Findings
     from baton.selftest.bench.progress import LineProgress
@@ -134,14 +134,10 @@ def _settings(given: dict[str, Any]) -> "Settings":
     except ConfigError as error:
         print_problems(error)
         sys.exit(ExitCode.CONFIG)
-    configure_logging(loaded.settings.logs if loaded.settings.logs.level != "info" else _only_warnings(loaded.settings))
+    logs = loaded.settings.logs
+    # The figures are what this command has to say; that a child was recycled is no news here.
+    configure_logging(replace(logs, level="warning") if logs.level == "info" else logs)
     return loaded.settings
-
-
-def _only_warnings(settings: "Settings") -> Any:  # noqa: ANN401 -- LogSettings, whose module is imported late
-    from dataclasses import replace
-
-    return replace(settings.logs, level="warning")
 
 
 def _plan(given: dict[str, Any]) -> "BenchPlan":
@@ -203,7 +199,7 @@ def _run(settings: "Settings", findings: "Findings", progress: "LineProgress", *
     from baton.selftest.interrupt import InterruptedBySignal, run_until_signal
 
     listener = Measured(
-        step=progress.step, point=progress.point, tick=progress.tick, segment=_print_csv_line if as_csv else None
+        step=progress.step, point=progress.point, tick=progress.tick, timing=_print_csv_line if as_csv else None
     )
     try:
         run_until_signal(run_bench(settings, findings, listener=listener))
@@ -226,7 +222,7 @@ def _csv_head(plan: "BenchPlan", given: dict[str, Any]) -> None:
     click.echo(CSV_HEADER)
 
 
-async def _print_csv_line(timing: "Timing", _output: "TranscodeOutput") -> None:
+async def _print_csv_line(timing: "Timing") -> None:
     from baton.selftest.bench.reference_output import csv_line
 
     await asyncio.to_thread(click.echo, csv_line(timing))

@@ -76,7 +76,8 @@ class Measured:
     step: Callable[[str], None] = lambda _text: None
     point: Callable[[Point, str], None] = lambda _point, _device: None
     tick: Callable[[int, int], None] = lambda _done, _of: None
-    segment: Callable[[Timing, TranscodeOutput], Awaitable[None]] | None = None
+    timing: Callable[[Timing], Awaitable[None]] | None = None
+    output: Callable[[Timing, TranscodeOutput], Awaitable[None]] | None = None
 
 
 class Course:
@@ -235,8 +236,10 @@ class Course:
             nonlocal done
             done += 1
             self._listener.tick(done, load.sessions * load.count)
-            if self._listener.segment is not None:
-                await self._listener.segment(timing, output)
+            if self._listener.timing is not None:
+                await self._listener.timing(timing)
+            if self._listener.output is not None:
+                await self._listener.output(timing, output)
 
         return told
 

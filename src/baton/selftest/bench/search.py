@@ -48,9 +48,9 @@ class Tried:
     @property
     def is_doubtful(self) -> bool:
         """Whether another try may change the verdict."""
-        if self.tries >= _TRIES_MOST:
+        if self.tries >= _TRIES_MOST or self.troubles == self.tries:
             return False
-        if 0 < self.troubles < self.tries:
+        if self.troubles:
             return True
         slow = self.figures.ratio > RULE_OF_THUMB
         late = self.figures.real_time_share < LEAST_REAL_TIME_SHARE
@@ -90,7 +90,7 @@ class LimitSearch:
             return (low + high) // 2
         for sessions in (low, high):
             tried_one = self._tried.get(sessions)
-            if tried_one is not None and tried_one.tries < _TRIES_OF_THE_ANSWER and not tried_one.troubles:
+            if tried_one is not None and tried_one.tries < _TRIES_OF_THE_ANSWER:
                 return sessions
         return None
 

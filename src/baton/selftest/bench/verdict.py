@@ -63,10 +63,10 @@ def _about_a_limit(findings: Findings) -> Iterator[str]:
         return
     if found.together:
         last = found.together[-1]
-        outcome = "holds" if last.fits else "did not hold"
+        outcome = "That holds" if last.fits else "That did not hold"
         yield (
-            f"Paced as gateways send, {_sessions(last.sessions)} at once {outcome}: ratio {last.figures.ratio:.2f}, "
-            f"{_percent(last.figures.real_time_share)} of the segments in real time."
+            f"Run paced, as gateways send: {_sessions(last.sessions)} at once came to {last.figures.ratio:.2f}, with "
+            f"{_percent(last.figures.real_time_share)} of the segments in real time. {outcome}."
         )
     else:
         yield "The answer was not run paced: there was no time left for it."
