@@ -59,6 +59,9 @@ class _Engine:
         )
         return await self._transcoder.transcode(job, deadline_s=_PATIENCE_S)
 
+    def end(self, session: str) -> None:
+        """The session is over. Engines in software keep nothing of a stream between its segments."""
+
 
 def _pools(settings: Settings) -> tuple[tuple[str, EnginePool], ...]:
     """Each device of the node by name, with its engines."""

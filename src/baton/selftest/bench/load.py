@@ -38,6 +38,10 @@ class BenchEngine(Protocol):
         """
         ...
 
+    def end(self, session: str) -> None:
+        """The session is over: what a device keeps of its stream goes back to it."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Load:
@@ -115,8 +119,14 @@ class LoadRun:
         return self.point
 
     async def _session(self, session: int) -> None:
+        await self._sleep(session * self._load.delay_s)
+        try:
+            await self._send(session)
+        finally:
+            self._engine_of(session).end(self._name_of(session))
+
+    async def _send(self, session: int) -> None:
         load = self._load
-        await self._sleep(session * load.delay_s)
         for place in range(load.ramp + load.count):
             if self._stopped or self._trouble:
                 return
@@ -129,10 +139,9 @@ class LoadRun:
 
     async def _one(self, segment: BenchSegment, session: int, place: int) -> Timing | None:
         """Have one segment transcoded and take its time; None when it failed."""
-        engine = self._engines[session % len(self._engines)]
         began_s = self._clock.monotonic()
         try:
-            output = await engine.transcode(segment, session=f"{self._load.name}-{session}", place=place)
+            output = await self._engine_of(session).transcode(segment, session=self._name_of(session), place=place)
         except (TranscodeError, CapacityError) as error:
             detail = f" ({error.detail})" if error.detail else ""
             self._trouble = self._trouble or f"{segment.path.name}: {error.text}{detail}"
@@ -155,6 +164,12 @@ class LoadRun:
                 await self._on_segment(timing, output)
         self._stopped = self._stopped or (self._load.stop_early and self._is_lost)
         return timing
+
+    def _engine_of(self, session: int) -> BenchEngine:
+        return self._engines[session % len(self._engines)]
+
+    def _name_of(self, session: int) -> str:
+        return f"{self._load.name}-{session}"
 
     @property
     def _is_lost(self) -> bool:

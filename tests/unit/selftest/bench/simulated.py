@@ -63,6 +63,7 @@ class SimulatedEngine:
         self.inside = 0
         self.most_inside = 0
         self.sent: list[tuple[str, int, float]] = []
+        self.ended: list[str] = []
 
     async def transcode(self, segment: BenchSegment, *, session: str, place: int) -> TranscodeOutput:
         assert segment.size_bytes > 0
@@ -76,8 +77,12 @@ class SimulatedEngine:
                 await asyncio.sleep(self._work_s * self._chance.uniform(1 - self._noise, 1 + self._noise))
         finally:
             self.inside -= 1
+        assert session not in self.ended
         rendition = RenditionOutput(data=bytes(1000), pixels=1, frames=60, width=1, height=1)
         return TranscodeOutput((rendition,), decoded_px=1, decoded_frames=60, engine_ms=1)
+
+    def end(self, session: str) -> None:
+        self.ended.append(session)
 
 
 def device(engine: SimulatedEngine, *, name: str = "cpu", at_once: int = 2) -> MeasuredDevice:

@@ -94,6 +94,17 @@ def test_trouble_ends_the_load_and_is_told_with_its_reason() -> None:
         assert point.trouble == "0.ts: Cannot allocate memory (no session left on the device)"
         assert not point.fits
         assert engine.inside == 0
+        assert sorted(engine.ended) == ["x-0", "x-1", "x-2"]
+
+    run_simulated(work)
+
+
+def test_every_session_is_ended_once_when_it_has_sent_everything() -> None:
+    async def work() -> None:
+        engine = SimulatedEngine(at_once=2, work_s=0.5)
+        load = Load(name="x", sessions=3, segments=segments(), count=2, ramp=1)
+        await LoadRun(load, (engine,), clock=LoopClock()).run()
+        assert sorted(engine.ended) == ["x-0", "x-1", "x-2"]
 
     run_simulated(work)
 
