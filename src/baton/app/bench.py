@@ -126,6 +126,8 @@ async def run_bench(settings: Settings, findings: Findings, *, listener: Measure
     )
     files = RenditionFiles(plan.out_prefix, plan.ladder.profiles) if plan.out_prefix else None
     with tempfile.TemporaryDirectory(prefix="baton-bench-") as folder:
+        if findings.machine.is_busy:
+            listener.step("other work keeps this machine busy, so that the figures will be lower than they could be")
         listener.step(f"reading {plan.source.name}")
         try:
             findings.source = await open_source(plan.source, folder=Path(folder), most_segments=plan.most_segments)

@@ -80,7 +80,7 @@ def _about_a_device(device: DeviceFound) -> str:
     if not device.complete and not device.limit:
         return f"{device.name}: time ran out before anything was known."
     least = "" if device.complete else "at least "
-    words = f"{device.name}: {least}{_sessions(device.limit)}"
+    words = f"{device.name}: {least}{_sessions(device.limit)}" if device.limit else f"{device.name}: not one session"
     if device.limit in facts:
         words += f" at a ratio of {facts[device.limit]:.2f}"
     if device.too_many is None:
