@@ -191,6 +191,9 @@ def test_nothing_known_and_nothing_fitting_are_told_apart() -> None:
     search = LimitSearch(most=64)
     search.record(Point(1, Figures(3, 0, 6.0, 12.0, 180, 1, 1)))
     none = DeviceFound("cpu", 0, 1, complete=True, tried=search.tried, points=())
+    assert next(iter(sentences(Findings(plan(), MACHINE, found=Found(devices=(none,)))))) == (
+        "cpu: not one session; 1 session came to 2.00, and the limit is 0.8."
+    )
     assert any(
         "does not carry one session" in w for w in sentences(Findings(plan(), MACHINE, found=Found(devices=(none,))))
     )
