@@ -28,7 +28,13 @@ ALLOWED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         # Use cases: the only place where domains meet.
         "jobs": ("baton.kernel", "baton.payments", "baton.video", "baton.ai", "baton.live", "baton.media.job"),
         # Adapters: ports and frozen types of those they serve.
-        "chain": ("baton.kernel", "baton.config", "baton.payments.ports", "baton.payments.ticket"),
+        "chain": (
+            "baton.kernel",
+            "baton.config",
+            "baton.payments.ports",
+            "baton.payments.ticket",
+            "baton.payments.facevalue",
+        ),
         "storage": (
             "baton.kernel",
             "baton.config",

@@ -109,6 +109,8 @@ _KNOWN = (
             *("sender", "recipient_rand", "signature", "nonce_seen", "nonces_too_many", "params_expired"),
         ),
     ),
+    Metric("current_round", _G, "Last initialized round"),
+    Metric("suggested_gas_price", _G, "Gas price that quotes go by, in gwei"),
     Metric("transcoding_price", _G, "Price last quoted, in wei per pixel"),
     Metric("gateway_max_float", _G, "Largest face value a gateway can back, in gwei", ("sender",)),
     Metric("gateway_ticket_face_value", _G, "Face value last quoted to a gateway, in gwei", ("sender",)),
@@ -118,6 +120,9 @@ _KNOWN = (
 """Known to the network's dashboards."""
 
 _OURS = (
+    Metric("chain_l1_block", _G, "L1 block of the newest block seen"),
+    Metric("chain_view_age_seconds", _G, "Seconds since the chain was last read"),
+    Metric("recipient_active", _G, "1 while the ticket recipient is in the active set"),
     Metric(
         "quote_failures_total",
         _C,
