@@ -1,0 +1,97 @@
+"""H.264 and H.265 on an NVIDIA card: NVENC. Options answer to the NVIDIA column of video.md 7.2.
+
+The encoder copies frames onto the device by itself; they are made in the layout that it likes best.
+"""
+
+from typing import ClassVar
+
+from baton.kernel.errors import Text
+from baton.kernel.profiles import EncoderProfile, VideoCodec, VideoProfile
+from baton.media.engine.encoders.base import Encoder, Picture, b_frames
+from baton.media.job import EncoderTuning
+
+__all__ = ["NvencH264", "NvencH265"]
+
+_PROFILES = {
+    EncoderProfile.H264_BASELINE: "baseline",
+    EncoderProfile.H264_MAIN: "main",
+    EncoderProfile.H264_HIGH: "high",
+    # The constrained form is high without B-frames.
+    EncoderProfile.H264_CONSTRAINED_HIGH: "high",
+}
+_CQ_ABOVE_CRF = 7
+"""The card's constant quality counts that much higher for the same look."""
+_MAX_CQ = 51
+_DEFAULT_BITRATE_BPS = 2_000_000
+"""The library's own default, which its way of making streams loses."""
+_LEAST_BITRATE_BPS = 1000
+
+
+class _Nvenc(Encoder):
+    """What both have in common."""
+
+    on_device = True
+    stays_open = True
+    pixel_format: ClassVar[str] = "nv12"
+    running_error = Text.UNRECOVERABLE
+
+    def options(
+        self,
+        profile: VideoProfile,
+        picture: Picture,  # noqa: ARG002 -- the card's memory is bounded by the sessions that it takes
+        tuning: EncoderTuning,  # noqa: ARG002 -- its preset is that of software encoders
+    ) -> dict[str, str]:
+        """Preset and forced key frames as IDR."""
+        options = {"preset": "medium", "forced-idr": "1"}
+        if profile.bitrate_bps <= 0:
+            options["b"] = str(_DEFAULT_BITRATE_BPS)
+        return options
+
+    def rate_control(self, profile: VideoProfile) -> dict[str, str]:
+        """Bitrate as for all encoders; quality on the card's own scale."""
+        options: dict[str, str] = {}
+        if profile.bitrate_bps > 0:
+            bitrate_bps = str(max(profile.bitrate_bps, _LEAST_BITRATE_BPS))
+            options |= {"b": bitrate_bps, "minrate": bitrate_bps, "maxrate": bitrate_bps, "bufsize": bitrate_bps}
+        if 0 < profile.quality <= _MAX_CQ - _CQ_ABOVE_CRF:
+            options["cq"] = str(profile.quality + _CQ_ABOVE_CRF)
+        return options
+
+    def b_frames(self, profile: VideoProfile) -> int:
+        """None where timestamps pass through or nobody asked for a profile; else as in software."""
+        if profile.frame_rate is None or profile.profile is EncoderProfile.DEFAULT:
+            return 0
+        return b_frames(profile.profile)
+
+    def lead_in_frames(self, profile: VideoProfile, reorder_depth: int) -> int:
+        """It sets decode times back by all its B-frames, and the library names the depth of reordering, which is 2."""
+        return max(self.b_frames(profile), reorder_depth) if reorder_depth else 0
+
+
+class NvencH264(_Nvenc):
+    """NVENC H.264: every profile."""
+
+    key = "nvenc_h264"
+    codec = VideoCodec.H264
+    library_name = "h264_nvenc"
+    max_side_px = 4096
+
+    def options(self, profile: VideoProfile, picture: Picture, tuning: EncoderTuning) -> dict[str, str]:
+        """With the profile."""
+        options = super().options(profile, picture, tuning)
+        if profile.profile in _PROFILES:
+            options["profile"] = _PROFILES[profile.profile]
+        return options
+
+
+class NvencH265(_Nvenc):
+    """NVENC H.265, main profile, high tier. The profiles of a request are H.264's: only B-frames follow them."""
+
+    key = "nvenc_h265"
+    codec = VideoCodec.H265
+    library_name = "hevc_nvenc"
+    max_side_px = 8192
+
+    def options(self, profile: VideoProfile, picture: Picture, tuning: EncoderTuning) -> dict[str, str]:
+        """With the tier."""
+        return super().options(profile, picture, tuning) | {"tier": "high"}
