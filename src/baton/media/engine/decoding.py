@@ -18,9 +18,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from baton.kernel.errors import Text, TranscodeError
-from baton.media.engine.hardware import decode_refusal
+from baton.media.engine.hardware import Hardware, decode_refusal
 
-__all__ = ["Decoder", "DeviceDecoder", "DeviceDecoders", "SoftwareDecoder", "decoder_for"]
+__all__ = ["Decoder", "DeviceDecoder", "SoftwareDecoder", "decoder_for"]
 
 _ERRORS = (OSError, ValueError, RuntimeError, LookupError, MemoryError, av.FFmpegError)
 _MOST_HELD = 256
@@ -37,14 +37,7 @@ class Decoder(Protocol):
         """Pictures that are ready after this packet, or after the last one (None). Raises what the library raises."""
 
 
-class DeviceDecoders(Protocol):
-    """The device, as far as decoding goes."""
-
-    def decoder(self, video: VideoStream) -> VideoCodecContext | None:
-        """A decoder of the device for a stream, None where it has none for the codec. Raises ``TranscodeError``."""
-
-
-def decoder_for(video: VideoStream, device: DeviceDecoders | None) -> Decoder:
+def decoder_for(video: VideoStream, device: Hardware | None) -> Decoder:
     """The decoder to use for a stream.
 
     Raises:

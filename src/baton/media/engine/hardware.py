@@ -5,7 +5,7 @@ CUDA context, and one reference is held for the life of the process: contexts co
 hundreds of megabytes to have, and the library would make one for each decoder of each segment.
 """
 
-from typing import Final
+from typing import Final, Protocol
 
 import av
 import av.error
@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 
 from baton.kernel.errors import Text, TranscodeError
 
-__all__ = ["DECODERS", "PIXEL_FORMATS", "Device", "decode_refusal", "scaling_refusal"]
+__all__ = ["DECODERS", "PIXEL_FORMATS", "Device", "Hardware", "decode_refusal", "decoder_like", "scaling_refusal"]
 
 DECODERS: Final = ("h264", "hevc", "vp8", "vp9")
 """Codecs that are decoded on the device; each is still asked for by its own decoder, and the device may refuse it."""
@@ -33,6 +33,17 @@ _NOT_THERE = (
     *("CUDA_ERROR_STUB_LIBRARY", "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH", "CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE"),
 )
 """The library's words where there is no device for us; anything else that opening it meets is a device in trouble."""
+
+
+class Hardware(Protocol):
+    """A device as its users see it."""
+
+    @property
+    def settings(self) -> HWAccel | None:
+        """What the library wants to hear from whoever opens a codec on the device."""
+
+    def decoder(self, video: VideoStream) -> VideoCodecContext | None:
+        """A decoder for a stream, None where there is none for its codec. Raises ``TranscodeError``."""
 
 
 class Device:
@@ -82,20 +93,32 @@ class Device:
         Raises:
             TranscodeError: ``Unrecoverable state, restart process``: the device worked once and cannot be opened now.
         """
-        source = video.codec_context
         try:
-            context = CodecContext.create(Codec(source.codec.name, "r"), hwaccel=self.settings)
+            context = decoder_like(video, settings=self.settings)
         except _ERRORS as error:
             detail = f"open decoder on the device: {type(error).__name__}: {error}"
             raise TranscodeError(Text.UNRECOVERABLE, detail=detail) from error
-        if not isinstance(context, VideoCodecContext) or not context.is_hwaccel:
-            return None
-        context.width, context.height = source.width, source.height
-        if source.extradata:
-            context.extradata = source.extradata
-        context.reorder_depth = source.reorder_depth
-        context.thread_count = 1  # the device is the one that works
-        return context
+        return context if context.is_hwaccel else None
+
+
+def decoder_like(video: VideoStream, *, settings: HWAccel | None) -> VideoCodecContext:
+    """A decoder of its own for the packets of ``video``, with all that the stream's own knows before the first one.
+
+    ``settings`` None decodes in software, picture for picture like the stream's own decoder. Raises what the library
+    raises.
+    """
+    source = video.codec_context
+    context = CodecContext.create(Codec(source.codec.name, "r"), hwaccel=settings)
+    if not isinstance(context, VideoCodecContext):
+        message = f"{source.codec.name} decodes no video"
+        raise TypeError(message)
+    context.width, context.height = source.width, source.height
+    if source.extradata:
+        context.extradata = source.extradata
+    context.reorder_depth = source.reorder_depth
+    context.options = dict(source.options)
+    context.thread_count = 1  # the device is the one that works
+    return context
 
 
 def decode_refusal(codec: str, pixel_format: str | None) -> str:

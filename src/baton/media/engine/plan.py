@@ -9,10 +9,10 @@ from baton.kernel.errors import Text, TranscodeError
 from baton.kernel.profiles import VideoProfile, output_size
 from baton.media.engine.clipping import check_clip
 from baton.media.engine.encoders.base import Encoder, b_frames, check_rates
-from baton.media.engine.encoders.registry import encoders_for
+from baton.media.engine.encoders.registry import FindEncoders, encoders_for
 from baton.media.engine.keyframes import check_gop
 from baton.media.engine.muxing import check_format
-from baton.media.job import Acceleration, TranscodeRequest
+from baton.media.job import EncoderTuning, TranscodeRequest
 
 __all__ = ["ENCODER_BUDGET_BYTES", "MAX_RENDITIONS", "Wish", "lookahead_cap_frames", "plan"]
 
@@ -39,8 +39,8 @@ class Wish:
         return self.encoders[0].pixel_format
 
 
-def plan(request: TranscodeRequest) -> tuple[Wish, ...]:
-    """The renditions of a request in its order.
+def plan(request: TranscodeRequest, *, find: FindEncoders = encoders_for) -> tuple[Wish, ...]:
+    """The renditions of a request in its order; ``find`` names who may encode them.
 
     Raises:
         TranscodeError: with the text of what cannot be.
@@ -48,15 +48,15 @@ def plan(request: TranscodeRequest) -> tuple[Wish, ...]:
     if len(request.profiles) > MAX_RENDITIONS:
         raise TranscodeError(Text.TOO_MANY_OUTPUTS, detail=f"{len(request.profiles)} renditions")
     check_clip(request.clip)
-    return tuple(_wish(profile, request.tuning.acceleration) for profile in request.profiles)
+    return tuple(_wish(profile, request.tuning, find) for profile in request.profiles)
 
 
-def _wish(profile: VideoProfile, acceleration: Acceleration) -> Wish:
+def _wish(profile: VideoProfile, tuning: EncoderTuning, find: FindEncoders) -> Wish:
     check_format(profile.format)
     b_frames(profile.profile)
     check_gop(profile)
     check_rates(profile)
-    return Wish(profile, encoders_for(profile.codec, acceleration))
+    return Wish(profile, find(profile.codec, tuning.acceleration))
 
 
 ENCODER_BUDGET_BYTES = 2_400_000_000

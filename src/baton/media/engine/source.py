@@ -22,8 +22,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from baton.kernel.errors import Text, TranscodeError
-from baton.media.engine.decoding import DeviceDecoders, decoder_for
+from baton.media.engine.decoding import decoder_for
 from baton.media.engine.errors import library_error
+from baton.media.engine.hardware import Hardware
 from baton.media.engine.seifix import with_sei_first
 from baton.media.engine.timestamps import FrameClock
 
@@ -82,7 +83,7 @@ class StreamFacts:
 class Source:
     """One input file, opened. Iterate it once; counts and flags are final afterwards. Owned by one thread."""
 
-    def __init__(self, path: str, *, device: DeviceDecoders | None = None) -> None:
+    def __init__(self, path: str, *, device: Hardware | None = None) -> None:
         """Open and judge the file at ``path``; ``device`` decodes what it can.
 
         Raises:

@@ -39,7 +39,7 @@ def transcode_in(shop: Workshop, request: TranscodeRequest) -> TranscodeOutput:
     """``transcode`` in a workshop of the caller's."""
     clock: Clock = SystemClock()
     started_s = clock.monotonic()
-    wishes = plan(request)
+    wishes = plan(request, find=shop.find_encoders)
     shop.begin(request)
     try:
         with Source(request.input_path, device=shop.device) as source:

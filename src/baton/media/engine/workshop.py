@@ -13,12 +13,12 @@ from fractions import Fraction
 from functools import cache
 from threading import Lock
 
-from baton.kernel.clock import Clock
 from baton.kernel.errors import Text, TranscodeError
 from baton.kernel.profiles import OutputFormat
 from baton.media.engine.encoders.base import Encoder, Picture
 from baton.media.engine.encoders.opening import OpenEncoder
-from baton.media.engine.hardware import Device
+from baton.media.engine.encoders.registry import FindEncoders, encoders_for
+from baton.media.engine.hardware import Device, Hardware
 from baton.media.engine.kept import EncoderKey, KeptEncoders
 from baton.media.engine.plan import Wish
 from baton.media.job import Acceleration, TranscodeRequest
@@ -36,20 +36,26 @@ class Workshop:
     """One per process and kind of device. Any thread, apart from ``begin``."""
 
     def __init__(
-        self, acceleration: Acceleration, *, open_device: Callable[[], Device] | None = None, clock: Clock | None = None
+        self,
+        acceleration: Acceleration,
+        *,
+        open_device: Callable[[], Hardware] = Device.open,
+        find_encoders: FindEncoders = encoders_for,
+        kept: KeptEncoders | None = None,
     ) -> None:
-        """The device is opened when the first job comes; ``open_device`` None is how it is done for real."""
+        """The device is opened when the first job comes. ``kept`` None keeps as many encoders as usual."""
         self.acceleration = acceleration
-        self.kept = KeptEncoders(clock=clock)
-        self._open_device = open_device or Device.open
-        self._device: Device | None = None
+        self.kept = KeptEncoders() if kept is None else kept
+        self.find_encoders = find_encoders
+        self._open_device = open_device
+        self._device: Hardware | None = None
         self._refused: OrderedDict[_Refused, str] = OrderedDict()
         self._worked: set[str] = set()
         self._stuck: set[str] = set()
         self._lock = Lock()
 
     @property
-    def device(self) -> Device | None:
+    def device(self) -> Hardware | None:
         """The device, opened by ``begin``; None in software."""
         return self._device
 

@@ -1,6 +1,6 @@
 """Which encoders there are, in order of preference. A new encoder is a file beside this one and a row here."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from baton.kernel.errors import Text, TranscodeError
@@ -11,7 +11,7 @@ from baton.media.engine.encoders.software_h264 import SoftwareH264
 from baton.media.engine.encoders.software_h265 import SoftwareH265
 from baton.media.job import Acceleration
 
-__all__ = ["DEVICE_ENCODERS", "ENCODERS", "encoder_for", "encoders_for"]
+__all__ = ["DEVICE_ENCODERS", "ENCODERS", "FindEncoders", "encoder_for", "encoders_for"]
 
 ENCODERS: tuple[Encoder, ...] = (SoftwareH264(), SoftwareH265())
 """Those that work on any machine."""
@@ -20,6 +20,10 @@ DEVICE_ENCODERS: Mapping[Acceleration, tuple[Encoder, ...]] = MappingProxyType(
     {Acceleration.SOFTWARE: (), Acceleration.NVIDIA: (NvencH264(), NvencH265())}
 )
 """Those of a device; they come first where there is one."""
+
+
+FindEncoders = Callable[[VideoCodec, Acceleration], tuple[Encoder, ...]]
+"""Who may encode a codec, the preferred encoder first and the one that works everywhere last."""
 
 
 def encoder_for(codec: VideoCodec) -> Encoder:
