@@ -92,6 +92,10 @@ class KeptEncoders:
         """Close all of a stream; how many there were."""
         return self._drop(lambda key, _: key.session_key == session_key)
 
+    def drop_encoder(self, encoder: str) -> int:
+        """Close all of one kind, by our name of it; how many there were."""
+        return self._drop(lambda key, _: key.encoder == encoder)
+
     def drop_others(self, session_key: str) -> int:
         """Close all but those of a stream, to make room on the device; how many there were."""
         return self._drop(lambda key, _: key.session_key != session_key)

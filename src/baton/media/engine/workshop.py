@@ -79,6 +79,7 @@ class Workshop:
         """A kept encoder did not take the next segment: this driver or library cannot do that."""
         with self._lock:
             self._stuck.add(encoder.key)
+        self.kept.drop_encoder(encoder.key)
 
     def refusal(self, encoder: Encoder, picture: Picture, *, b_frames: int) -> str:
         """Why it is no use to try this encoder; empty when it is."""
@@ -157,6 +158,8 @@ class EncoderDesk:
             return
         coder.rest()
         self._shop.kept.put(self._key, coder)
+        if not self._shop.keeps(coder.encoder):  # another rendition found out meanwhile
+            self._shop.kept.drop_encoder(coder.encoder.key)
 
     def _try(self, encoder: Encoder, picture: Picture) -> OpenEncoder | None:
         """An encoder of the device, or None when the next one must do."""

@@ -89,6 +89,10 @@ class Encoder(ABC):
         """What it still holds back, at the end of a segment."""
         return context.encode(None)
 
+    def rest(self, context: VideoCodecContext) -> None:
+        """Make it ready for the next segment of its stream, after ``finish``."""
+        context.flush_buffers()
+
     def configure(
         self, context: VideoCodecContext, profile: VideoProfile, picture: Picture, tuning: EncoderTuning
     ) -> None:

@@ -1,9 +1,8 @@
 """H.264 and H.265 on an NVIDIA card: NVENC. Options answer to the NVIDIA column of video.md 7.2.
 
-The encoder copies frames onto the device by itself; they are made in the layout that it likes best.
+Frames are copied onto the device as they are, in the layout that software encoders take: the scaler rounds differently
+for the card's favourite one, and a rendition's frames and hash shall not depend on who encodes it.
 """
-
-from typing import ClassVar
 
 from baton.kernel.errors import Text
 from baton.kernel.profiles import EncoderProfile, VideoCodec, VideoProfile
@@ -32,7 +31,6 @@ class _Nvenc(Encoder):
 
     on_device = True
     stays_open = True
-    pixel_format: ClassVar[str] = "nv12"
     running_error = Text.UNRECOVERABLE
 
     def options(

@@ -125,7 +125,7 @@ class OpenEncoder:
 
     def rest(self) -> None:
         """Make ready for the next segment, after ``finish``."""
-        self._context.flush_buffers()
+        self.encoder.rest(self._context)
         self.kept = True
 
     def close(self) -> None:
