@@ -29,7 +29,7 @@ from baton.media.engine.scaling import Geometry, Scaler, geometry_of
 from baton.media.engine.signatures import PerceptualHash
 from baton.media.engine.source import AudioPacket, DecodedFrame, StreamFacts
 from baton.media.engine.timestamps import LeadIn
-from baton.media.job import RenditionOutput, TranscodeRequest
+from baton.media.job import HdrTreatment, RenditionOutput, TranscodeRequest
 
 __all__ = ["RUNAWAY_FACTOR", "Item", "Rendition"]
 
@@ -131,6 +131,7 @@ class Rendition:
             pixel_format=self._wish.encoder.pixel_format,
             frame_rate=rate,
             time_base=self._facts.time_base,
+            tone_map=self._request.tuning.hdr is HdrTreatment.TONE_MAP,
         )
 
     def _drain_scaler(self) -> None:

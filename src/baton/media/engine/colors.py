@@ -1,0 +1,48 @@
+"""What a decoded picture says about its colours, where that decides how it must be treated (ITU-T H.273)."""
+
+import struct
+
+from av.sidedata.sidedata import Type
+from av.video.frame import VideoFrame
+
+from baton.media.engine.tonemapping import Colors, colors_of_tags
+
+__all__ = ["input_matrix", "source_colors"]
+
+_UNSPECIFIED = 2
+_CONTENT_LIGHT = struct.Struct("=II")
+"""The library's statement of the brightest pixel and the brightest average, in nits."""
+_MASTERING = struct.Struct("=16i4iii")
+"""Its statement of the display used: primaries and white as fractions, darkest and brightest light, what of it holds."""
+_MASTERING_PEAK = 18
+_MASTERING_HAS_LIGHT = 21
+
+
+def source_colors(picture: VideoFrame) -> Colors | None:
+    """The table that the picture needs to be shown as BT.709; None when it can stay as it is."""
+    return colors_of_tags(
+        transfer=int(picture.color_trc),
+        primaries=int(picture.color_primaries),
+        stated_peak_nits=_stated_peak_nits(picture),
+    )
+
+
+def input_matrix(picture: VideoFrame) -> str:
+    """The scaler's word for the matrix of a picture that needs a table: its own, or BT.2020's when it names none."""
+    return "bt2020" if picture.colorspace == _UNSPECIFIED and not picture.format.is_rgb else "auto"
+
+
+def _stated_peak_nits(picture: VideoFrame) -> int:
+    """Brightest light by the stream's own statements, 0 without one. Statements are a stranger's; see ``peak_of``."""
+    known = {part.type: bytes(part) for part in picture.side_data}
+    light = known.get(Type.CONTENT_LIGHT_LEVEL, b"")
+    if len(light) >= _CONTENT_LIGHT.size:
+        brightest_nits = int(_CONTENT_LIGHT.unpack_from(light)[0])
+        if brightest_nits:
+            return brightest_nits
+    mastering = known.get(Type.MASTERING_DISPLAY_METADATA, b"")
+    if len(mastering) < _MASTERING.size:
+        return 0
+    numbers = _MASTERING.unpack_from(mastering)
+    over, under = numbers[_MASTERING_PEAK], numbers[_MASTERING_PEAK + 1]
+    return over // under if numbers[_MASTERING_HAS_LIGHT] and under > 0 else 0
