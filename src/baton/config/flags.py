@@ -85,6 +85,12 @@ def _read_sessions(raw: Raw, base: Base) -> int:
         raise BadValueError(message) from None
 
 
+def _read_auto(raw: Raw, base: Base) -> str:
+    return str(_AUTO_WORDS.read(str(raw).lower() if isinstance(raw, bool) else raw, base))
+
+
+_AUTO_WORDS = values.choice("auto", "true", "false")
+_AUTO = Kind(_AUTO_WORDS.label, _read_auto)
 _NETWORK = Kind("network name", _read_network)
 _SESSIONS = Kind("number above 0", _read_sessions)
 
@@ -184,6 +190,38 @@ _ROWS = (
         values.choice(*X264_PRESETS),
         "medium",
         "Speed preset of the software encoders: faster costs quality.",
+        _VIDEO,
+    ),
+    Flag(
+        "encoder-buffer",
+        "engine.buffer_s",
+        values.duration(0.1, 10),
+        "1s",
+        "How much of its bitrate a rendition may borrow from what comes next; the bitrate stays the cap.",
+        _VIDEO,
+    ),
+    Flag(
+        "hevc-encoding",
+        "engine.hevc_encoding",
+        _AUTO,
+        "auto",
+        "Offer HEVC renditions: `auto` where the start-up test shows that software keeps up with a live stream.",
+        _VIDEO,
+    ),
+    Flag(
+        "hevc-decoding",
+        "engine.hevc_decoding",
+        _AUTO,
+        "auto",
+        "Offer HEVC as input: `auto` and `true` where the start-up test decodes it, `false` never.",
+        _VIDEO,
+    ),
+    Flag(
+        "hdr",
+        "engine.hdr",
+        values.choice("tonemap", "passthrough"),
+        "tonemap",
+        "HDR and BT.2020 sources: bring them to BT.709, or cut their numbers to 8 bits as the reference does.",
         _VIDEO,
     ),
     Flag(

@@ -68,7 +68,9 @@ class EncoderTuning:
     """How much of a rendition's bitrate the encoder's rate buffer holds: how far a scene may borrow from the next."""
     hdr: HdrTreatment = HdrTreatment.TONE_MAP
     hevc_encoding: Choice = Choice.AUTO
+    """Whether HEVC is made. In a request ``OFF`` refuses it; ``AUTO`` is for the probe and makes it."""
     hevc_decoding: Choice = Choice.AUTO
+    """Whether HEVC is offered as input. What the probe saw fail is never offered, whatever is said here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,3 +148,5 @@ class EngineReport:
     """Encoder sessions the device was seen to run at once, as far as was tried; 0 where there is no such limit."""
     fallbacks: tuple[str, ...] = ()
     """What the device was seen not to do, so that it is done in software, with the reason of each."""
+    measured: tuple[str, ...] = ()
+    """Speeds that decided what is offered, in words."""

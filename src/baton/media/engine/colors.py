@@ -1,7 +1,10 @@
 """What a decoded picture says about its colours, where that decides how it must be treated (ITU-T H.273)."""
 
 import struct
+from collections.abc import Mapping
+from typing import cast
 
+from av.buffer import Buffer
 from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
 
@@ -12,8 +15,8 @@ __all__ = ["input_matrix", "source_colors"]
 _UNSPECIFIED = 2
 _CONTENT_LIGHT = struct.Struct("=II")
 """The library's statement of the brightest pixel and the brightest average, in nits."""
-_MASTERING = struct.Struct("=16i4iii")
-"""Its statement of the display used: primaries and white as fractions, darkest and brightest light, what of it holds."""
+_MASTERING = struct.Struct("=22i")
+"""Its statement of the display used: primaries, white, darkest and brightest light as fractions, what of it holds."""
 _MASTERING_PEAK = 18
 _MASTERING_HAS_LIGHT = 21
 
@@ -34,15 +37,22 @@ def input_matrix(picture: VideoFrame) -> str:
 
 def _stated_peak_nits(picture: VideoFrame) -> int:
     """Brightest light by the stream's own statements, 0 without one. Statements are a stranger's; see ``peak_of``."""
-    known = {part.type: bytes(part) for part in picture.side_data}
-    light = known.get(Type.CONTENT_LIGHT_LEVEL, b"")
+    light = _statement(picture, Type.CONTENT_LIGHT_LEVEL)
     if len(light) >= _CONTENT_LIGHT.size:
         brightest_nits = int(_CONTENT_LIGHT.unpack_from(light)[0])
         if brightest_nits:
             return brightest_nits
-    mastering = known.get(Type.MASTERING_DISPLAY_METADATA, b"")
+    mastering = _statement(picture, Type.MASTERING_DISPLAY_METADATA)
     if len(mastering) < _MASTERING.size:
         return 0
     numbers = _MASTERING.unpack_from(mastering)
     over, under = numbers[_MASTERING_PEAK], numbers[_MASTERING_PEAK + 1]
     return over // under if numbers[_MASTERING_HAS_LIGHT] and under > 0 else 0
+
+
+def _statement(picture: VideoFrame, kind: Type) -> bytes:
+    statements = cast("Mapping[Type, Buffer]", picture.side_data)  # typed by the binding as if it had one key
+    try:
+        return bytes(statements[kind])
+    except KeyError:
+        return b""

@@ -80,13 +80,19 @@ def cube_text(colors: Colors) -> str:
     grid = [index / (_SIDE - 1) for index in range(_SIDE)]
     lines = [f"LUT_3D_SIZE {_SIDE}"]
     matrix = _MATRICES.get(colors.primaries, _IDENTITY)
-    light = {Light.PQ: _Pq, Light.HLG: _Hlg, Light.WIDE_SDR: _WideSdr}[colors.light](grid, colors.peak_nits)
+    light = _shower(colors, grid)
     for blue in range(_SIDE):
         for green in range(_SIDE):
             for red in range(_SIDE):
                 shown = light.shown(red, green, blue)
                 lines.append(" ".join(f"{_signal(_dot(row, shown)):.6f}" for row in matrix))
     return "\n".join(lines) + "\n"
+
+
+def _shower(colors: Colors, grid: list[float]) -> "_Pq | _Hlg | _WideSdr":
+    if colors.light is Light.PQ:
+        return _Pq(grid, colors.peak_nits)
+    return _Hlg(grid, colors.peak_nits) if colors.light is Light.HLG else _WideSdr(grid)
 
 
 class _Pq:
@@ -120,7 +126,7 @@ class _Hlg:
 class _WideSdr:
     """Light of an ordinary display in other primaries."""
 
-    def __init__(self, grid: list[float], _peak_nits: int) -> None:
+    def __init__(self, grid: list[float]) -> None:
         self._linear = [value**_DISPLAY_GAMMA for value in grid]
 
     def shown(self, red: int, green: int, blue: int) -> tuple[float, float, float]:
@@ -133,7 +139,7 @@ def _dot(row: tuple[float, float, float], color: tuple[float, float, float]) -> 
 
 
 def _signal(linear: float) -> float:
-    return min(max(linear, 0.0), 1.0) ** (1 / _DISPLAY_GAMMA)
+    return float(min(max(linear, 0.0), 1.0) ** (1 / _DISPLAY_GAMMA))
 
 
 _M1, _M2 = 2610 / 16384, 2523 / 32
