@@ -1,4 +1,4 @@
-"""The rate buffer holds: what a rendition sends never runs ahead of its bitrate by more than the buffer (video.md 7.2)."""
+"""The rate buffer holds: a rendition never runs ahead of its bitrate by more than the buffer (video.md 7.2)."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -27,7 +27,9 @@ def _restless() -> Path:
     def make(folder: Path) -> None:
         noise = "noise=alls=60:allf=t:all_seed=1:enable='between(t,2,4)'"
         source = ["-f", "lavfi", "-i", f"testsrc2=size=320x180:rate={_RATE}:duration=6", "-vf", noise]
-        run_ffmpeg(*source, "-c:v", "libx264", "-preset", "ultrafast", "-crf", "10", "-f", "mpegts", str(folder / "source"))
+        run_ffmpeg(
+            *source, "-c:v", "libx264", "-preset", "ultrafast", "-crf", "10", "-f", "mpegts", str(folder / "source")
+        )
 
     return made("restless-1", make) / "source"
 
@@ -59,7 +61,8 @@ def test_bursts_fit_the_buffer_that_the_operator_chose(codec: VideoCodec, buffer
 
 def test_a_larger_buffer_is_used() -> None:
     small, large = (
-        _fullest_bits(_ASKED, EncoderTuning(preset="veryfast", threads=1, buffer_ms=buffer_ms)) for buffer_ms in (250, 4000)
+        _fullest_bits(_ASKED, EncoderTuning(preset="veryfast", threads=1, buffer_ms=buffer_ms))
+        for buffer_ms in (250, 4000)
     )
     assert large > 2 * small
 

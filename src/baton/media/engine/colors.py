@@ -1,14 +1,14 @@
 """What a decoded picture says about its colours, where that decides how it must be treated (ITU-T H.273)."""
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import cast
 
 from av.buffer import Buffer
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.frame import VideoFrame
 
-from baton.media.engine.tonemapping import Colors, colors_of_tags
+from baton.media.engine.tonemapping import Colors, Light, colors_of_tags
 
 __all__ = ["input_matrix", "source_colors"]
 
@@ -23,10 +23,11 @@ _MASTERING_HAS_LIGHT = 21
 
 def source_colors(picture: VideoFrame) -> Colors | None:
     """The table that the picture needs to be shown as BT.709; None when it can stay as it is."""
+    transfer = int(picture.color_trc)
     return colors_of_tags(
-        transfer=int(picture.color_trc),
+        transfer=transfer,
         primaries=int(picture.color_primaries),
-        stated_peak_nits=_stated_peak_nits(picture),
+        stated_peak_nits=_stated_peak_nits(picture) if transfer == Light.PQ else 0,
     )
 
 
@@ -51,7 +52,9 @@ def _stated_peak_nits(picture: VideoFrame) -> int:
 
 
 def _statement(picture: VideoFrame, kind: Type) -> bytes:
-    statements = cast("Mapping[Type, Buffer]", picture.side_data)  # typed by the binding as if it had one key
+    # The picture's own attribute would be kept by the picture and keep it: a circle that holds frames in memory.
+    container = cast("Callable[[VideoFrame], Mapping[Type, Buffer]]", SideDataContainer)  # its stub has no arguments
+    statements = container(picture)
     try:
         return bytes(statements[kind])
     except KeyError:
