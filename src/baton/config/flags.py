@@ -6,47 +6,18 @@ with its defaults. Settings that later versions bring are in ``config.later``.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from baton.config import addresses, values
+from baton.config.encoding_flags import ENCODING, X264_PRESETS
+from baton.config.flag import TRANSCODING, Flag
 from baton.config.model import LogFormat
 from baton.config.values import BadValueError, Base, Kind, Raw, read_text
 
 __all__ = ["FLAGS", "LOG_LEVELS", "X264_PRESETS", "Flag"]
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
-    """One setting. ``target`` is the dotted field of ``config.model.Settings``; ``default`` is text as typed."""
-
-    name: str
-    target: str
-    kind: Kind
-    default: str
-    help: str
-    group: str
-    default_note: str = ""
-    """What an empty default means, for the reference page."""
-    secret: bool = False
-    """Its value is never shown anywhere."""
-    value_or_file: bool = False
-    """When the text names an existing, non-empty file, the file's content is the value."""
-    short: str = ""
-
-    @property
-    def option(self) -> str:
-        """The long option of the command line."""
-        return f"--{self.name}"
-
-    @property
-    def variable(self) -> str:
-        """The environment variable."""
-        return "BATON_" + self.name.upper().replace("-", "_")
-
-
 LOG_LEVELS = ("error", "warning", "info", "debug")
-X264_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 _WARNING_VERBOSITY, _INFO_VERBOSITY, _DEBUG_VERBOSITY = 1, 3, 5
 
 
@@ -85,12 +56,6 @@ def _read_sessions(raw: Raw, base: Base) -> int:
         raise BadValueError(message) from None
 
 
-def _read_auto(raw: Raw, base: Base) -> str:
-    return str(_AUTO_WORDS.read(str(raw).lower() if isinstance(raw, bool) else raw, base))
-
-
-_AUTO_WORDS = values.choice("auto", "true", "false")
-_AUTO = Kind(_AUTO_WORDS.label, _read_auto)
 _NETWORK = Kind("network name", _read_network)
 _SESSIONS = Kind("number above 0", _read_sessions)
 
@@ -98,7 +63,8 @@ _B = values.boolean()
 _KIB, _MIB, _GIB = 1 << 10, 1 << 20, 1 << 30
 _DAY_S = 86_400.0
 
-_ADDRESSES, _VIDEO, _STORE, _ACCESS = "Network and addresses", "Transcoding", "Renditions", "Access"
+_ADDRESSES, _STORE, _ACCESS = "Network and addresses", "Renditions", "Access"
+_VIDEO = TRANSCODING
 _KEYS, _LIMITS, _OPS = "Keys", "Limits of the service port", "Running the node"
 
 _ROWS = (
@@ -184,46 +150,7 @@ _ROWS = (
         "Segments transcoded at the same time, one per child process.",
         _VIDEO,
     ),
-    Flag(
-        "encoder-preset",
-        "engine.preset",
-        values.choice(*X264_PRESETS),
-        "medium",
-        "Speed preset of the software encoders: faster costs quality.",
-        _VIDEO,
-    ),
-    Flag(
-        "encoder-buffer",
-        "engine.buffer_s",
-        values.duration(0.1, 10),
-        "1s",
-        "How much of its bitrate a rendition may borrow from what comes next; the bitrate stays the cap.",
-        _VIDEO,
-    ),
-    Flag(
-        "hevc-encoding",
-        "engine.hevc_encoding",
-        _AUTO,
-        "auto",
-        "Offer HEVC renditions: `auto` where the start-up test shows that software keeps up with a live stream.",
-        _VIDEO,
-    ),
-    Flag(
-        "hevc-decoding",
-        "engine.hevc_decoding",
-        _AUTO,
-        "auto",
-        "Offer HEVC as input: `auto` and `true` where the start-up test decodes it, `false` never.",
-        _VIDEO,
-    ),
-    Flag(
-        "hdr",
-        "engine.hdr",
-        values.choice("tonemap", "passthrough"),
-        "tonemap",
-        "HDR and BT.2020 sources: bring them to BT.709, or cut their numbers to 8 bits as the reference does.",
-        _VIDEO,
-    ),
+    *ENCODING,
     Flag(
         "engine-threads",
         "engine.threads",
