@@ -73,7 +73,7 @@ _QUALITIES: tuple[tuple[int, dict[str, str]], ...] = (
 @pytest.mark.parametrize(("quality", "expected"), _QUALITIES)
 def test_quality_is_seven_higher_and_at_most_51(quality: int, expected: dict[str, str]) -> None:
     for encoder in DEVICE_ENCODERS[Acceleration.NVIDIA]:
-        assert encoder.rate_control(replace(_ASKED, quality=quality)) == {**_RATES, **expected}
+        assert encoder.rate_control(replace(_ASKED, quality=quality), _TUNING) == {**_RATES, **expected}
 
 
 def test_no_bitrate_leaves_the_library_s_default() -> None:

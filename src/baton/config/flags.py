@@ -6,47 +6,18 @@ with its defaults. Settings that later versions bring are in ``config.later``.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from baton.config import addresses, values
+from baton.config.encoding_flags import ENCODING, X264_PRESETS
+from baton.config.flag import TRANSCODING, Flag
 from baton.config.model import LogFormat
 from baton.config.values import BadValueError, Base, Kind, Raw, read_text
 
 __all__ = ["FLAGS", "LOG_LEVELS", "X264_PRESETS", "Flag"]
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
-    """One setting. ``target`` is the dotted field of ``config.model.Settings``; ``default`` is text as typed."""
-
-    name: str
-    target: str
-    kind: Kind
-    default: str
-    help: str
-    group: str
-    default_note: str = ""
-    """What an empty default means, for the reference page."""
-    secret: bool = False
-    """Its value is never shown anywhere."""
-    value_or_file: bool = False
-    """When the text names an existing, non-empty file, the file's content is the value."""
-    short: str = ""
-
-    @property
-    def option(self) -> str:
-        """The long option of the command line."""
-        return f"--{self.name}"
-
-    @property
-    def variable(self) -> str:
-        """The environment variable."""
-        return "BATON_" + self.name.upper().replace("-", "_")
-
-
 LOG_LEVELS = ("error", "warning", "info", "debug")
-X264_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 _WARNING_VERBOSITY, _INFO_VERBOSITY, _DEBUG_VERBOSITY = 1, 3, 5
 
 
@@ -92,7 +63,8 @@ _B = values.boolean()
 _KIB, _MIB, _GIB = 1 << 10, 1 << 20, 1 << 30
 _DAY_S = 86_400.0
 
-_ADDRESSES, _VIDEO, _STORE, _ACCESS = "Network and addresses", "Transcoding", "Renditions", "Access"
+_ADDRESSES, _STORE, _ACCESS = "Network and addresses", "Renditions", "Access"
+_VIDEO = TRANSCODING
 _KEYS, _LIMITS, _OPS = "Keys", "Limits of the service port", "Running the node"
 
 _ROWS = (
@@ -178,14 +150,7 @@ _ROWS = (
         "Segments transcoded at the same time, one per child process.",
         _VIDEO,
     ),
-    Flag(
-        "encoder-preset",
-        "engine.preset",
-        values.choice(*X264_PRESETS),
-        "medium",
-        "Speed preset of the software encoders: faster costs quality.",
-        _VIDEO,
-    ),
+    *ENCODING,
     Flag(
         "engine-threads",
         "engine.threads",

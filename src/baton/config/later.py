@@ -17,7 +17,6 @@ _SWITCHES = (
     "ai-worker",
     "redeemer",
     "test-transcoder",
-    "hevc-decoding",
     "ai-verbose-logs",
     "ai-service-registry",
     "ai-serverless",

@@ -6,13 +6,13 @@ Pure apart from the registry of encoders.
 from dataclasses import dataclass
 
 from baton.kernel.errors import Text, TranscodeError
-from baton.kernel.profiles import VideoProfile, output_size
+from baton.kernel.profiles import VideoCodec, VideoProfile, output_size
 from baton.media.engine.clipping import check_clip
 from baton.media.engine.encoders.base import Encoder, b_frames, check_rates
 from baton.media.engine.encoders.registry import FindEncoders, encoders_for
 from baton.media.engine.keyframes import check_gop
 from baton.media.engine.muxing import check_format
-from baton.media.job import EncoderTuning, TranscodeRequest
+from baton.media.job import Choice, EncoderTuning, TranscodeRequest
 
 __all__ = ["ENCODER_BUDGET_BYTES", "MAX_RENDITIONS", "Wish", "lookahead_cap_frames", "plan"]
 
@@ -56,6 +56,8 @@ def _wish(profile: VideoProfile, tuning: EncoderTuning, find: FindEncoders) -> W
     b_frames(profile.profile)
     check_gop(profile)
     check_rates(profile)
+    if profile.codec is VideoCodec.H265 and tuning.hevc_encoding is Choice.OFF:
+        raise TranscodeError(Text.ENCODER_NOT_FOUND, detail="this node does not offer HEVC encoding")
     return Wish(profile, find(profile.codec, tuning.acceleration))
 
 

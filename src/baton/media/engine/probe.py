@@ -13,12 +13,21 @@ import av
 from baton.kernel.capabilities import Capability
 from baton.kernel.profiles import INTRA_ONLY_GOP, EncoderProfile, OutputFormat, VideoCodec, VideoProfile
 from baton.media.engine.device_probe import RENDITIONS, Told, with_device
-from baton.media.engine.encoders.registry import ENCODERS
+from baton.media.engine.encoders.registry import ENCODERS, encoder_for
 from baton.media.engine.samples import SAMPLE_FRAMES, Recipe, make_sample
 from baton.media.engine.source import DecodedFrame, Source
+from baton.media.engine.speed import measure_speed
 from baton.media.engine.transcode import transcode
 from baton.media.engine.workshop import workshop
-from baton.media.job import Acceleration, Clip, EncoderTuning, EngineReport, RenditionOutput, TranscodeRequest
+from baton.media.job import (
+    Acceleration,
+    Choice,
+    Clip,
+    EncoderTuning,
+    EngineReport,
+    RenditionOutput,
+    TranscodeRequest,
+)
 
 __all__ = ["probe"]
 
@@ -71,7 +80,7 @@ _TRIALS = (
 
 
 def probe(tuning: EncoderTuning) -> EngineReport:
-    """Try everything the engine may be asked for, with the operator's settings; takes about a second.
+    """Try everything the engine may be asked for, with the operator's settings; takes a second or three.
 
     Raises:
         TranscodeError: ``No such device`` or ``Unrecoverable state, restart process`` for an engine with a device that
@@ -82,9 +91,12 @@ def probe(tuning: EncoderTuning) -> EngineReport:
     told = Told()
     proven: list[int] = []
     refused: list[tuple[int, str]] = []
+    measured: list[str] = []
     with tempfile.TemporaryDirectory(prefix="baton-probe-") as folder:
         for trial in _TRIALS:
-            reason = _refusal(trial, tuning, Path(folder), told)
+            reason = _unwanted(trial.capability, tuning) or _refusal(trial, tuning, Path(folder), told)
+            if not reason and trial.capability is Capability.HEVC_ENCODE:
+                reason = _too_slow(tuning, told, measured)
             if reason:
                 refused.append((int(trial.capability), reason))
             else:
@@ -94,6 +106,7 @@ def probe(tuning: EncoderTuning) -> EngineReport:
         refused=tuple(refused),
         engine=f"PyAV {av.__version__}, FFmpeg {av.ffmpeg_version_info}",
         encoders=tuple(encoder.library_name for encoder in ENCODERS if _PROVES[encoder.codec] in proven),
+        measured=tuple(measured),
     )
     if tuning.acceleration is Acceleration.SOFTWARE:
         return report
@@ -101,6 +114,21 @@ def probe(tuning: EncoderTuning) -> EngineReport:
 
 
 _PROVES = {VideoCodec.H264: Capability.H264, VideoCodec.H265: Capability.HEVC_ENCODE}
+
+
+def _unwanted(capability: Capability, tuning: EncoderTuning) -> str:
+    """Why a capability is not tried at all; empty when it is."""
+    word = {Capability.HEVC_ENCODE: tuning.hevc_encoding, Capability.HEVC_DECODE: tuning.hevc_decoding}.get(capability)
+    return "the operator does not want it" if word is Choice.OFF else ""
+
+
+def _too_slow(tuning: EncoderTuning, told: Told, measured: list[str]) -> str:
+    """Why HEVC is not promised although it can be made: software that does not keep up, unless it is asked for."""
+    if tuning.hevc_encoding is not Choice.AUTO or told.on_device.get("encode H265"):
+        return ""
+    speed = measure_speed(encoder_for(VideoCodec.H265), tuning)
+    measured.append(str(speed))
+    return "" if speed.keeps_up else f"too slow for a live stream: {speed}"
 
 
 _PARTS = {

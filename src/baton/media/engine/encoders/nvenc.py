@@ -4,9 +4,11 @@ Frames are copied onto the device as they are, in the layout that software encod
 for the card's favourite one, and a rendition's frames and hash shall not depend on who encodes it.
 """
 
+from dataclasses import replace
+
 from baton.kernel.errors import Text
 from baton.kernel.profiles import EncoderProfile, VideoCodec, VideoProfile
-from baton.media.engine.encoders.base import Encoder, Picture, b_frames
+from baton.media.engine.encoders.base import Encoder, Picture, b_frames, rate_control
 from baton.media.job import EncoderTuning
 
 __all__ = ["NvencH264", "NvencH265"]
@@ -23,7 +25,6 @@ _CQ_ABOVE_CRF = 7
 _MAX_CQ = 51
 _DEFAULT_BITRATE_BPS = 2_000_000
 """The library's own default, which its way of making streams loses."""
-_LEAST_BITRATE_BPS = 1000
 
 
 class _Nvenc(Encoder):
@@ -45,12 +46,9 @@ class _Nvenc(Encoder):
             options["b"] = str(_DEFAULT_BITRATE_BPS)
         return options
 
-    def rate_control(self, profile: VideoProfile) -> dict[str, str]:
-        """Bitrate as for all encoders; quality on the card's own scale."""
-        options: dict[str, str] = {}
-        if profile.bitrate_bps > 0:
-            bitrate_bps = str(max(profile.bitrate_bps, _LEAST_BITRATE_BPS))
-            options |= {"b": bitrate_bps, "minrate": bitrate_bps, "maxrate": bitrate_bps, "bufsize": bitrate_bps}
+    def rate_control(self, profile: VideoProfile, tuning: EncoderTuning) -> dict[str, str]:
+        """Bitrate and buffer as for all encoders; quality on the card's own scale."""
+        options = rate_control(replace(profile, quality=0), buffer_ms=tuning.buffer_ms)
         if 0 < profile.quality <= _MAX_CQ - _CQ_ABOVE_CRF:
             options["cq"] = str(profile.quality + _CQ_ABOVE_CRF)
         return options
