@@ -142,7 +142,7 @@ _PARTS = {
 
 
 def _refusal(trial: _Trial, tuning: EncoderTuning, folder: Path, told: Told) -> str:
-    """Why a capability is not there; empty when it is. How it was done goes to ``told``."""
+    """Why a capability is not there; empty when it is. How a device did it goes to ``told``."""
     sample, result = folder / "sample", folder / "result"
     try:
         sample.write_bytes(make_sample(trial.sample))
@@ -155,7 +155,8 @@ def _refusal(trial: _Trial, tuning: EncoderTuning, folder: Path, told: Told) -> 
             perceptual_hash=trial.perceptual_hash,
         )
         output = transcode(request)
-        told.hear(_PARTS.get(trial.capability, ()), output.fallbacks)
+        if tuning.acceleration is not Acceleration.SOFTWARE:
+            told.hear(_PARTS.get(trial.capability, ()), output.fallbacks)
         return next(filter(None, (_trouble(trial, rendition, result) for rendition in output.renditions)), "")
     except Exception as error:  # noqa: BLE001 -- whatever goes wrong, the capability is not claimed and the reason kept
         return f"{type(error).__name__}: {error} {getattr(error, 'detail', '')}".strip()
