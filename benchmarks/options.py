@@ -32,9 +32,7 @@ class Options:
         parser.add_argument("--rounds", type=int, help="how often the sides take turns")
         parser.add_argument("--streams", type=int, nargs="+", default=[1, 2, 4, 8], help="streams at once")
         chosen = parser.parse_args(arguments)
-        return cls(
-            quick=chosen.quick, as_json=chosen.json, wanted_rounds=chosen.rounds, streams=tuple(chosen.streams)
-        )
+        return cls(quick=chosen.quick, as_json=chosen.json, wanted_rounds=chosen.rounds, streams=tuple(chosen.streams))
 
     def rounds(self, usual: int) -> int:
         """How often the sides take turns: what was asked for, else ``usual``, one when quick."""

@@ -94,9 +94,7 @@ def shapes(*, quick: bool) -> tuple[Shape, ...]:
 
 
 @contextlib.asynccontextmanager
-async def _client(
-    uploader: Path, side: Side, shape: Shape, folder: Path
-) -> AsyncIterator[asyncio.subprocess.Process]:
+async def _client(uploader: Path, side: Side, shape: Shape, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     body, headers = folder / f"body-{shape.megabytes}", folder / f"headers-{side.name.strip('/')}"
     headers.write_text("".join(f"{name}: {value}\n" for name, value in side.headers))
     command = [str(uploader), "-url", side.url, "-body", str(body), "-headers", str(headers)]
@@ -126,9 +124,7 @@ async def measure_shape(
     """All sides in turn, ``rounds`` times after one that is not counted; in every other round in reverse order."""
     taken = {side.name: Taken(side.name, shape) for side in sides}
     async with contextlib.AsyncExitStack() as stack:
-        clients = [
-            (side, await stack.enter_async_context(_client(uploader, side, shape, folder))) for side in sides
-        ]
+        clients = [(side, await stack.enter_async_context(_client(uploader, side, shape, folder))) for side in sides]
         for number in range(rounds + 1):
             for side, process in reversed(clients) if number % 2 else clients:
                 cpu_s = side.cpu_s()
@@ -200,9 +196,7 @@ async def measure(options: Options, folder: Path, go: str) -> list[dict[str, obj
         else:
             side = nginx_side(folder, uploader=uploader, nginx=nginx, certificates=folder / "port")
             near.insert(0, await stack.enter_async_context(side))
-        far = [
-            await stack.enter_async_context(relayed(side, folder, round_trip_ms=ROUND_TRIP_MS)) for side in near
-        ]
+        far = [await stack.enter_async_context(relayed(side, folder, round_trip_ms=ROUND_TRIP_MS)) for side in near]
         for shape in shapes(quick=options.quick):
             sides = far if shape.round_trip_ms else near
             taken = await measure_shape(uploader, sides, shape, rounds=options.rounds(5), folder=folder)
