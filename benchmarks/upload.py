@@ -94,7 +94,8 @@ def shapes(*, quick: bool) -> tuple[Shape, ...]:
 
 
 @contextlib.asynccontextmanager
-async def _client(uploader: Path, side: Side, shape: Shape, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+async def client(uploader: Path, side: Side, shape: Shape, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Go\'s client, ready for ``one_run``; its connections stay open between runs."""
     body, headers = folder / f"body-{shape.megabytes}", folder / f"headers-{side.name.strip('/')}"
     headers.write_text("".join(f"{name}: {value}\n" for name, value in side.headers))
     command = [str(uploader), "-url", side.url, "-body", str(body), "-headers", str(headers)]
@@ -105,7 +106,8 @@ async def _client(uploader: Path, side: Side, shape: Shape, folder: Path) -> Asy
         yield process
 
 
-async def _one_run(process: asyncio.subprocess.Process, folder: Path) -> dict[str, object]:
+async def one_run(process: asyncio.subprocess.Process, folder: Path) -> dict[str, object]:
+    """One round of a client, as it reports it."""
     assert process.stdin is not None  # noqa: S101 -- started with pipes
     assert process.stdout is not None  # noqa: S101 -- started with pipes
     process.stdin.write(b"\n")
@@ -124,11 +126,11 @@ async def measure_shape(
     """All sides in turn, ``rounds`` times after one that is not counted; in every other round in reverse order."""
     taken = {side.name: Taken(side.name, shape) for side in sides}
     async with contextlib.AsyncExitStack() as stack:
-        clients = [(side, await stack.enter_async_context(_client(uploader, side, shape, folder))) for side in sides]
+        clients = [(side, await stack.enter_async_context(client(uploader, side, shape, folder))) for side in sides]
         for number in range(rounds + 1):
             for side, process in reversed(clients) if number % 2 else clients:
                 cpu_s = side.cpu_s()
-                answer = await _one_run(process, folder)
+                answer = await one_run(process, folder)
                 cpu_s = side.cpu_s() - cpu_s
                 if answer["statuses"] != {_STATUS_TAKEN: shape.count} or answer["protocol"] != shape.protocol:
                     message = f"{side.name}: {answer['statuses']} over {answer['protocol']}"

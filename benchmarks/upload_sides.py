@@ -23,7 +23,16 @@ from benchmarks.machine import session_cpu_s
 from tests.peer.gateway import PeerGateway
 from tests.peer.segments import preset
 
-__all__ = ["Side", "bare_port_side", "find_nginx", "nginx_side", "relayed", "segment_side", "started"]
+__all__ = [
+    "Side",
+    "bare_port_side",
+    "find_nginx",
+    "headers_of_another_body",
+    "nginx_side",
+    "relayed",
+    "segment_side",
+    "started",
+]
 
 _NGINX = """
 daemon off;
@@ -125,12 +134,13 @@ async def segment_side(folder: Path) -> AsyncIterator[Side]:
     place = folder / "node"
     place.mkdir()
     async with running_node(place, "--max-sessions", "100") as node:
-        headers = await asyncio.to_thread(_headers_of_another_body, node.uri)
+        headers = await asyncio.to_thread(headers_of_another_body, node.uri)
         yield Side("/segment", int(node.uri.rpartition(":")[2]), headers, lambda: session_cpu_s(node.pid))
         await node.stop()
 
 
-def _headers_of_another_body(uri: str) -> tuple[tuple[str, str], ...]:
+def headers_of_another_body(uri: str) -> tuple[tuple[str, str], ...]:
+    """Valid headers of a segment whose body is not the one that will come."""
     with PeerGateway(uri) as gateway:
         info = gateway.get_orchestrator()
         profiles = [preset("P240p30fps16x9")]

@@ -190,11 +190,11 @@ def _address(name: object) -> tuple[str, int] | None:
 
 
 def _tune(sock: socket.socket) -> None:
-    """Send small pieces at once, and find dead peers of silent streams as the network's nodes do: after 15 s, then
-    every 15 s, nine times.
+    """Send small pieces at once, and find dead peers of silent streams.
 
-    The event loop sets TCP_NODELAY only on sockets that were made with the protocol's number. Without it the second
-    piece of an answer waits for the client's delayed acknowledgement of the first: 40 ms.
+    The network's nodes ask a silent peer after 15 s, then every 15 s, nine times. The event loop sets TCP_NODELAY only
+    on sockets that were made with the protocol's number; without it the second piece of an answer waits for the
+    client's delayed acknowledgement of the first: 40 ms.
     """
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -1,11 +1,10 @@
 """The HTTP/2 state machine of one server connection: ``jh2``, set up and corrected for an open port.
 
 Corrections, each with its reason: our own HPACK decoder (``hpack_decoder``); bodies in pieces instead of copies
-(``http2_pieces``); few closed streams remembered, because
-the library's default costs megabytes per connection; a client's GOAWAY does not end streams that are being answered
-(RFC 9113 6.8: it only promises not to take streams of ours); a compression table that strangers cannot enlarge; and
-room for the streams that a client opens before it has read our limit, which we then refuse one by one instead of
-losing the connection.
+(``http2_pieces``); few closed streams remembered, because the library's default costs megabytes per connection; a
+client's GOAWAY does not end streams that are being answered (RFC 9113 6.8: it only promises not to take streams of
+ours); a compression table that strangers cannot enlarge; and room for the streams that a client opens before it has
+read our limit, which we then refuse one by one instead of losing the connection.
 """
 
 from collections.abc import Iterable
