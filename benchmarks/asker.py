@@ -11,7 +11,6 @@ import time
 from urllib.parse import urlsplit
 
 import grpc
-
 from tests.peer.gateway import PeerGateway
 from tests.peer.pb import lp_rpc_pb2 as pb
 

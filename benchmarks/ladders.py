@@ -1,4 +1,4 @@
-"""The renditions that benchmarks make, and bare FFmpeg making the same ones with the settings of the node's encoders."""
+"""The renditions that benchmarks make, and bare FFmpeg making the same with the settings of the node's encoders."""
 
 from pathlib import Path
 

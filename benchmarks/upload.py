@@ -95,7 +95,7 @@ def shapes(*, quick: bool) -> tuple[Shape, ...]:
 
 @contextlib.asynccontextmanager
 async def client(uploader: Path, side: Side, shape: Shape, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Go\'s client, ready for ``one_run``; its connections stay open between runs."""
+    """Go's client, ready for ``one_run``; its connections stay open between runs."""
     body, headers = folder / f"body-{shape.megabytes}", folder / f"headers-{side.name.strip('/')}"
     headers.write_text("".join(f"{name}: {value}\n" for name, value in side.headers))
     command = [str(uploader), "-url", side.url, "-body", str(body), "-headers", str(headers)]

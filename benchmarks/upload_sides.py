@@ -15,13 +15,14 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.peer.gateway import PeerGateway
+from tests.peer.segments import preset
+
 from baton.kernel.errors import Text
 from baton.selftest.inspector import child_environment
 from baton.selftest.nodeprocess import running_node
 from baton.wire.self_signed import CERTIFICATE_FILE, PRIVATE_KEY_FILE
 from benchmarks.machine import session_cpu_s
-from tests.peer.gateway import PeerGateway
-from tests.peer.segments import preset
 
 __all__ = [
     "Side",
@@ -154,17 +155,17 @@ def headers_of_another_body(uri: str) -> tuple[tuple[str, str], ...]:
 
 @contextlib.asynccontextmanager
 async def nginx_side(folder: Path, *, uploader: Path, nginx: str, certificates: Path) -> AsyncIterator[Side]:
-    """nginx with TLS, HTTP/2 and HTTP/1.1, and the backend behind it, whose CPU time is not nginx's."""
+    """The limit: nginx with TLS, HTTP/2 and HTTP/1.1, and the backend behind it, whose CPU time is not nginx's."""
     place = folder / "nginx"
     place.mkdir()
-    place.chmod(0o755)
-    folder.chmod(0o755)  # workers of a root's nginx are somebody else
+    for each in (place, folder):
+        each.chmod(0o755)
     async with started(str(uploader), "-discard", str(place / "forget.sock"), log=place / "forget.log"):
         async with asyncio.timeout(10):
             while not (place / "forget.sock").exists():  # noqa: ASYNC110 -- another program makes it
                 await asyncio.sleep(0.02)
         (place / "forget.sock").chmod(0o777)
-        port = await _free_port()
+        port = await free_port()
         text = _NGINX.format(
             folder=place,
             port=port,
@@ -178,7 +179,8 @@ async def nginx_side(folder: Path, *, uploader: Path, nginx: str, certificates: 
             yield Side("nginx", port, (), lambda: session_cpu_s(process.pid))
 
 
-async def _free_port() -> int:
+async def free_port() -> int:
+    """A port of loopback that nobody held a moment ago."""
     server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     port: int = server.sockets[0].getsockname()[1]
     server.close()

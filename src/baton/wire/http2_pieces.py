@@ -24,6 +24,9 @@ _PADDED: Final = 8
 class PieceBuffer(FrameBuffer):  # type: ignore[misc]  # jh2 ships no types
     """The library's frame buffer of a server, but for the payload of plain DATA frames."""
 
+    _data: bytearray
+    _data_offset: int
+
     def __init__(self) -> None:
         """Nothing received yet."""
         super().__init__(server=True)
