@@ -9,7 +9,16 @@ import platform
 import resource
 from pathlib import Path
 
-__all__ = ["describe", "load", "memory_bytes", "own_children_cpu_s", "process_cpu_s", "session_cpu_s", "session_pids"]
+__all__ = [
+    "core_wait_s",
+    "describe",
+    "load",
+    "memory_bytes",
+    "own_children_cpu_s",
+    "process_cpu_s",
+    "session_cpu_s",
+    "session_pids",
+]
 
 _LIBRARIES = ("jh2", "uvicorn", "httptools", "av", "imageio-ffmpeg")
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -51,6 +60,14 @@ def process_cpu_s(pid: int) -> float:
     """CPU seconds of one living process, all threads, without children."""
     fields = _stat(pid)
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S if fields else 0.0
+
+
+def core_wait_s(pid: int) -> float:
+    """Seconds that the first thread of a process was ready to run while all cores were taken; 0 when it ended."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except OSError:
+        return 0.0
 
 
 def session_pids(leader: int) -> tuple[int, ...]:
