@@ -160,7 +160,8 @@ def row_of(ours: Taken, limit: Taken | None) -> dict[str, object]:
     if limit is not None and limit is not ours:
         row["ratio"] = median_ratio(ours.mb_per_s, limit.mb_per_s)
         row["ratios"] = ratios(ours.mb_per_s, limit.mb_per_s)
-        row["goal"] = None if shape.round_trip_ms else _GOALS.get((shape.protocol, shape.megabytes, shape.parallel))
+        counts = ours.side == "port" and not shape.round_trip_ms
+        row["goal"] = _GOALS.get((shape.protocol, shape.megabytes, shape.parallel)) if counts else None
     return row
 
 

@@ -85,6 +85,8 @@ def test_uploads_are_compared_with_nginx_and_the_goal_belongs_to_their_shape() -
     assert row["median_upload_s"] == pytest.approx(0.03)
     assert "ratio" not in row_of(nginx, nginx)
     assert "ratio" not in row_of(port, None)
+    node = Taken("/segment", shape, mb_per_s=[300.0, 200.0], cpu_s_per_gb=[5.0], each_s=[0.1])
+    assert row_of(node, nginx)["goal"] is None  # it hashes and keeps what it takes, which nginx does not
 
 
 def test_every_size_protocol_and_number_is_uploaded() -> None:
