@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from baton.app.cell import engine_cell
 from baton.app.gauges import Gauges
 from baton.app.session_limit import LiveSessionLimit
 from baton.app.stores import bucket_account, media_store, store_kind
@@ -28,6 +29,7 @@ from baton.kernel.metrics import SilentMetrics
 from baton.kernel.version import NODE_VERSION, VERSION
 from baton.media.job import EncoderTuning
 from baton.media.pool import EnginePool
+from baton.media.process import ChildCommand
 from baton.node.drain import Drain
 from baton.node.health import Fact, Health
 from baton.node.service import Criticality, Service
@@ -144,7 +146,7 @@ class Assembly:
         )
         self._spool = FileSpool(folder=data_dir.work, metrics=self._metrics)
         self._webhook = self._auth_webhook()
-        self._pool = self._engine_pool()
+        self._pool = self._engine_pool(data_dir)
         self._streams = Streams(
             table=SessionTable(limit=settings.video.max_sessions),
             stores=SessionStores(own=self._store, poster=self._poster, metrics=self._metrics),
@@ -174,7 +176,7 @@ class Assembly:
             return None
         return HttpAuthWebhook(url=access.auth_webhook_url, clock=self._clock, timeout_s=access.auth_webhook_timeout_s)
 
-    def _engine_pool(self) -> EnginePool | None:
+    def _engine_pool(self, data_dir: DataDir) -> EnginePool | None:
         engine = self._settings.engine
         if not self._settings.video.transcoder:
             return None
@@ -185,6 +187,7 @@ class Assembly:
             recycle_after_jobs=engine.recycle_after_jobs,
             clock=self._clock,
             metrics=self._metrics,
+            command=ChildCommand(cell=engine_cell(self._settings, data_dir)),
         )
 
     def _certificate_source(self, port: PortSettings, data_dir: DataDir) -> CertificateSource | None:

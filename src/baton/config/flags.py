@@ -6,44 +6,14 @@ with its defaults. Settings that later versions bring are in ``config.later``.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from baton.config import addresses, values
-from baton.config.model import LogFormat
+from baton.config.flag import Flag
+from baton.config.model import LogFormat, SandboxMode
 from baton.config.values import BadValueError, Base, Kind, Raw, read_text
 
-__all__ = ["FLAGS", "LOG_LEVELS", "X264_PRESETS", "Flag"]
-
-
-@dataclass(frozen=True, slots=True)
-class Flag:
-    """One setting. ``target`` is the dotted field of ``config.model.Settings``; ``default`` is text as typed."""
-
-    name: str
-    target: str
-    kind: Kind
-    default: str
-    help: str
-    group: str
-    default_note: str = ""
-    """What an empty default means, for the reference page."""
-    secret: bool = False
-    """Its value is never shown anywhere."""
-    value_or_file: bool = False
-    """When the text names an existing, non-empty file, the file's content is the value."""
-    short: str = ""
-
-    @property
-    def option(self) -> str:
-        """The long option of the command line."""
-        return f"--{self.name}"
-
-    @property
-    def variable(self) -> str:
-        """The environment variable."""
-        return "BATON_" + self.name.upper().replace("-", "_")
-
+__all__ = ["FLAGS", "LOG_LEVELS", "X264_PRESETS"]
 
 LOG_LEVELS = ("error", "warning", "info", "debug")
 X264_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
@@ -209,6 +179,23 @@ _ROWS = (
         "500",
         "An engine child is replaced after this many segments.",
         _VIDEO,
+    ),
+    Flag(
+        "engine-sandbox",
+        "engine.sandbox",
+        values.enumeration(SandboxMode),
+        "auto",
+        "Keep engine children from files, network and processes. `auto`: as far as the kernel can. `require`: or end.",
+        _VIDEO,
+    ),
+    Flag(
+        "engine-paths",
+        "engine.paths",
+        values.patterns(),
+        "",
+        "Device nodes and folders that engine children may use besides, like `/dev/dri`.",
+        _VIDEO,
+        default_note="the nodes of the cards that a child works on",
     ),
     # Renditions.
     Flag(

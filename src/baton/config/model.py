@@ -18,6 +18,7 @@ __all__ = [
     "ManagementSettings",
     "PortLimits",
     "PortSettings",
+    "SandboxMode",
     "Settings",
     "StorageSettings",
     "VideoSettings",
@@ -71,6 +72,16 @@ class VideoSettings:
     max_sessions: int = 10
 
 
+class SandboxMode(Enum):
+    """Whether engine children are put into a cell."""
+
+    AUTO = "auto"
+    """As far as the kernel can."""
+    REQUIRE = "require"
+    """Completely, or the node does not start."""
+    OFF = "off"
+
+
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
     """Engine children of this machine."""
@@ -85,6 +96,10 @@ class EngineSettings:
     """A child that grows beyond this is replaced."""
     recycle_after_jobs: int = 500
     """A child is replaced after this many segments, whatever its health."""
+    sandbox: SandboxMode = SandboxMode.AUTO
+    """Whether children are kept from files, sockets and processes."""
+    paths: tuple[str, ...] = ()
+    """Device nodes and folders that children may use besides."""
 
 
 @dataclass(frozen=True, slots=True)

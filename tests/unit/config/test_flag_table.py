@@ -9,7 +9,8 @@ from typing import Any, cast, get_type_hints
 
 import pytest
 
-from baton.config.flags import FLAGS, Flag
+from baton.config.flag import Flag
+from baton.config.flags import FLAGS
 from baton.config.later import LATER, is_later_switch
 from baton.config.model import PortSettings, Settings
 from baton.config.values import Base
