@@ -333,7 +333,10 @@ def test_keys_that_are_not_there_or_not_meant(place: Place) -> None:
         (["--eth-keystore-path", "no"], "was not found"),
         (["--eth-keystore-path", "empty"], "no key file in this directory"),
         (["--eth-keystore-path", "junk"], "it is not a key file"),
-        (["--eth-keystore-path", "ks", "--eth-acct-addr", other], f"no key file of account {other}"),
+        (
+            ["--eth-keystore-path", "ks", "--eth-acct-addr", other],
+            f"no key file of account {other} in this directory, only of 0x{ACCOUNT[-40:].lower()}; no account is ever",
+        ),
         (["--eth-keystore-path", "ks/UTC--1", "--eth-acct-addr", other], "were both provided, but"),
         (["--eth-password", "x"], "--eth-password has no use without"),
     ):
