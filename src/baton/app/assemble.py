@@ -6,6 +6,7 @@ Nothing here decides anything about segments or money: it picks adapters and wir
 import asyncio
 import contextlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ import structlog
 
 from baton.app.cell import engine_cell
 from baton.app.gauges import Gauges
+from baton.app.reload import Reload
 from baton.app.session_limit import LiveSessionLimit
 from baton.app.stores import bucket_account, media_store, store_kind
 from baton.app.use_cases import Adapters, Served, port_application
@@ -32,6 +34,7 @@ from baton.media.pool import EnginePool
 from baton.media.process import ChildCommand
 from baton.node.drain import Drain
 from baton.node.health import Fact, Health
+from baton.node.manager import ServiceManager
 from baton.node.service import Criticality, Service
 from baton.node.supervisor import Node
 from baton.ops.api import ManagementPort, MetricsPage
@@ -75,21 +78,21 @@ _NODE_CAPABILITIES = (
 """What the node itself provides, whatever its engine can do."""
 
 
-def run(loaded: Loaded) -> int:
-    """Run a node until it is told to stop; returns the exit code of the process.
+def run(loaded: Loaded, again: Callable[[], Loaded]) -> int:
+    """Run a node until it is told to stop; returns the exit code of the process. ``again`` reads the settings anew.
 
     Raises:
         StartError: the data directory or the key cannot be used.
     """
-    return asyncio.run(_live(loaded))
+    return asyncio.run(_live(loaded, again))
 
 
-async def _live(loaded: Loaded) -> ExitCode:
+async def _live(loaded: Loaded, again: Callable[[], Loaded]) -> ExitCode:
     settings = loaded.settings
     _announce()
     with DataDir.acquire(settings.data_dir) as data_dir:
         assembly = Assembly(loaded, data_dir, await _signer(settings))
-        return await assembly.node().run()
+        return await assembly.node(again).run()
 
 
 async def _signer(settings: Settings) -> Signer:
@@ -123,6 +126,7 @@ class Assembly:
         self._loaded = loaded
         self._signer = signer
         self._clock = SystemClock()
+        self._verbosity = LogVerbosity(settings.logs.level)
         self._prometheus = (
             PrometheusMetrics(
                 node_id=node_id(settings.key.account_hex), per_stream=settings.management.metrics_per_stream
@@ -269,7 +273,7 @@ class Assembly:
             drain=self._drain,
             known=KnownRoutes(
                 session_limit=self._session_limit,
-                verbosity=LogVerbosity(settings.logs.level),
+                verbosity=self._verbosity,
                 transcodes=settings.video.transcoder,
             ),
             metrics=self._metrics_page(),
@@ -283,10 +287,15 @@ class Assembly:
 
     # Services.
 
-    def node(self) -> Node:
+    def node(self, again: Callable[[], Loaded]) -> Node:
         """The node with all its services in the order of their start."""
         restartable = Criticality.RESTARTABLE
+        manager = ServiceManager(os.environ)
+        manager.attend(self._drain)
+        reload = Reload(self._loaded, again, self._verbosity, self._certificate, manager)
         services = [
+            Service("service manager", manager.run, restartable),
+            Service("reload", reload.run, restartable),
             self._management.as_service(),
             Service("token secrets", self._keys.run, restartable),
             Service("clients", _rest, stop=self._close_clients),
@@ -323,6 +332,7 @@ class Assembly:
             busy=self._busy,
             drain_timeout_s=self._settings.lifecycle.drain_timeout_s,
             metrics=self._metrics,
+            hangup=reload.ask,
         )
         self._management.answer_to(node)
         return node

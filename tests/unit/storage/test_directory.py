@@ -181,7 +181,7 @@ def test_planted_links_are_not_followed(tmp_path: Path, planted: str) -> None:
             else:
                 with pytest.raises(StoreError, match=r"^Input/output error$"):
                     await save(store, data=b"y" * 100)
-        assert (secret / "1.ts").read_bytes() == b"s" * 100
+        assert (secret / FILE).read_bytes() == b"s" * 100
 
     run(story())
 
