@@ -51,7 +51,8 @@ def _read_sessions(raw: Raw, base: Base) -> int:
     try:
         return int(str(values.count(1, _MOST_SESSIONS).read(text, base)))
     except BadValueError:
-        message = "must be 'auto' or greater than zero"
+        # The reference's sentence, and what it does not say: 'auto' is refused beside a transcoder of the node's own.
+        message = "must be 'auto' or greater than zero (a number here: 'auto' is for remote transcoders)"
         raise BadValueError(message) from None
 
 

@@ -18,6 +18,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from baton.config.model import LogFormat, LogSettings
 from baton.kernel.redaction import HIDDEN, is_secret_name, mask_urls, printable
+from baton.ops.flood import LineBudget
 
 __all__ = ["LogVerbosity", "clean", "configure_logging"]
 
@@ -62,6 +63,7 @@ def configure_logging(settings: LogSettings, *, stream: TextIO | None = None) ->
         render += [_head_first, structlog.processors.JSONRenderer(serializer=_to_json)]
     handler = logging.StreamHandler(out)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=before, processors=render))
+    handler.addFilter(LineBudget())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     _set_level(level)
