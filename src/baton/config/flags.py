@@ -11,7 +11,7 @@ from types import MappingProxyType
 from baton.config import addresses, values
 from baton.config.devices import device_list
 from baton.config.flag import Flag
-from baton.config.model import LogFormat
+from baton.config.model import LogFormat, SandboxMode
 from baton.config.values import BadValueError, Base, Kind, Raw, read_text
 
 __all__ = ["FLAGS", "LOG_LEVELS", "X264_PRESETS"]
@@ -52,7 +52,8 @@ def _read_sessions(raw: Raw, base: Base) -> int:
     try:
         return int(str(values.count(1, _MOST_SESSIONS).read(text, base)))
     except BadValueError:
-        message = "must be 'auto' or greater than zero"
+        # The reference's sentence, and what it does not say: 'auto' is refused beside a transcoder of the node's own.
+        message = "must be 'auto' or greater than zero (a number here: 'auto' is for remote transcoders)"
         raise BadValueError(message) from None
 
 
@@ -197,6 +198,23 @@ _ROWS = (
         "500",
         "An engine child is replaced after this many segments.",
         _VIDEO,
+    ),
+    Flag(
+        "engine-sandbox",
+        "engine.sandbox",
+        values.enumeration(SandboxMode),
+        "auto",
+        "Keep engine children from files, network and processes. `auto`: as far as the kernel can. `require`: or end.",
+        _VIDEO,
+    ),
+    Flag(
+        "engine-paths",
+        "engine.paths",
+        values.patterns(),
+        "",
+        "Device nodes and folders that engine children may use besides, like `/dev/dri`.",
+        _VIDEO,
+        default_note="the nodes of the cards that a child works on",
     ),
     # Renditions.
     Flag(

@@ -19,6 +19,8 @@ from baton.kernel.errors import ConfigError, ExitCode
 from .livepeer import COMBINED, Operator
 from .test_flag_table import REFERENCE
 
+SESSIONS = "must be 'auto' or greater than zero (a number here: 'auto' is for remote transcoders)"
+
 ACCOUNT = "ab" * 20
 OTHER = "cd" * 20
 REFUSED = tuple(row for row in SPELLINGS.values() if not row.works and not row.no_effect)
@@ -184,10 +186,22 @@ def test_a_strong_source_takes_a_refused_word_back(operator: Operator) -> None:
     ("words", "problem"),
     [
         (["auto"], "-maxSessions 'auto' cannot be used when both -orchestrator and -transcoder are specified"),
-        (["0"], "-maxSessions must be 'auto' or greater than zero; got '0' from command line (-maxSessions)"),
-        (["-1"], "-maxSessions must be 'auto' or greater than zero; got '-1' from command line (-maxSessions)"),
-        (["ten"], "-maxSessions must be 'auto' or greater than zero; got 'ten' from command line (-maxSessions)"),
-        ([""], "-maxSessions must be 'auto' or greater than zero; got '' from command line (-maxSessions)"),
+        (
+            ["0"],
+            f"-maxSessions {SESSIONS}; got '0' from command line (-maxSessions)",
+        ),
+        (
+            ["-1"],
+            f"-maxSessions {SESSIONS}; got '-1' from command line (-maxSessions)",
+        ),
+        (
+            ["ten"],
+            f"-maxSessions {SESSIONS}; got 'ten' from command line (-maxSessions)",
+        ),
+        (
+            [""],
+            f"-maxSessions {SESSIONS}; got '' from command line (-maxSessions)",
+        ),
     ],
     ids=str,
 )
