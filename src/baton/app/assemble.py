@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from baton.app.cards import Cards, Unwatched, offered_ids
 from baton.app.engine import told, tuning_of
 from baton.app.gauges import Gauges
 from baton.app.session_limit import LiveSessionLimit
@@ -20,6 +21,7 @@ from baton.app.view import NodeView, Tally
 from baton.chain.signer import KeystoreSigner, NoSigner
 from baton.config.load import Loaded
 from baton.config.model import PortSettings, Settings
+from baton.devices.nvml import NvmlInventory
 from baton.jobs.ports import SegmentFetcher, Signer
 from baton.jobs.streams import Streams
 from baton.kernel.capabilities import Capabilities, Capability
@@ -86,7 +88,9 @@ async def _live(loaded: Loaded) -> ExitCode:
     settings = loaded.settings
     _announce()
     with DataDir.acquire(settings.data_dir) as data_dir:
-        assembly = Assembly(loaded, data_dir, await _signer(settings))
+        signer = await _signer(settings)
+        cards = await Cards.find(settings.engine.nvidia, inventory=lambda: NvmlInventory(clock=SystemClock()))
+        assembly = Assembly(loaded, data_dir, signer, cards)
         return await assembly.node().run()
 
 
@@ -115,8 +119,9 @@ class _Offer:
 class Assembly:
     """One node in the making."""
 
-    def __init__(self, loaded: Loaded, data_dir: DataDir, signer: Signer) -> None:
+    def __init__(self, loaded: Loaded, data_dir: DataDir, signer: Signer, cards: Cards) -> None:
         """Makes every adapter; nothing runs yet."""
+        self._cards = cards
         settings = self._settings = loaded.settings
         self._loaded = loaded
         self._signer = signer
@@ -249,6 +254,7 @@ class Assembly:
             store_limit_bytes=settings.storage.memory_limit_bytes if self._account is None else 0,
             tally=self._metrics,
             clock=self._clock,
+            cards=self._cards.status,
         )
         board = StatusBoard(
             view=view,
@@ -292,6 +298,7 @@ class Assembly:
             self._store_service(),
             Service("spool", _rest, start=self._clean_spool, stop=self._close_spool),
         ]
+        services += self._cards.services(watch=Unwatched(), clock=self._clock, metrics=self._metrics)
         if self._pool is not None:
             ready = self._health.fact("engine", reason="the transcoding engine has not been tested yet")
             services += [
@@ -360,7 +367,7 @@ class Assembly:
         if self._pool is None:
             return
         report = await self._pool.probe()
-        self._offer.capabilities = _offering(report.capability_ids)
+        self._offer.capabilities = _offering(offered_ids(report.capability_ids, self._settings.engine))
         self._engine_test = told(report, self._settings.engine)
         ready.hold()
 

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from baton.config import addresses, values
-from baton.config.encoding_flags import ENCODING, X264_PRESETS
+from baton.config.devices import device_list
+from baton.config.encoding_flags import ENCODING
 from baton.config.flag import TRANSCODING, Flag
 from baton.config.model import LogFormat
 from baton.config.values import BadValueError, Base, Kind, Raw, read_text
 
-__all__ = ["FLAGS", "LOG_LEVELS", "X264_PRESETS", "Flag"]
+__all__ = ["FLAGS", "LOG_LEVELS"]
 
 
 LOG_LEVELS = ("error", "warning", "info", "debug")
@@ -141,6 +142,23 @@ _ROWS = (
     ),
     # Transcoding.
     Flag("transcoder", "video.transcoder", _B, "true", "Transcode on this machine.", _VIDEO),
+    Flag(
+        "nvidia",
+        "engine.nvidia",
+        device_list(),
+        "",
+        "NVIDIA cards to transcode on, numbered as `nvidia-smi -L` lists them.",
+        _VIDEO,
+        default_note="software only",
+    ),
+    Flag(
+        "test-transcoder",
+        "engine.offer_tested",
+        _B,
+        "true",
+        "With cards: offer all that their test proved. False: of that, only what every node must be able to do.",
+        _VIDEO,
+    ),
     Flag("max-sessions", "video.max_sessions", _SESSIONS, "10", "Streams that may be open at once.", _VIDEO),
     Flag(
         "engine-children",

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+from baton.kernel.devices import NO_DEVICES, DeviceSelection
+
 __all__ = [
     "AccessSettings",
     "BindAddress",
@@ -93,6 +95,10 @@ class EngineSettings:
     """A child that grows beyond this is replaced."""
     recycle_after_jobs: int = 500
     """A child is replaced after this many segments, whatever its health."""
+    nvidia: DeviceSelection = NO_DEVICES
+    """Cards to transcode on; the empty selection is software."""
+    offer_tested: bool = True
+    """Offer whatever the test of the cards proved; else only the mandatory part of it (operator.md 9.4)."""
 
 
 @dataclass(frozen=True, slots=True)
