@@ -14,6 +14,7 @@ import structlog
 
 from baton.app.cards import Cards, Unwatched, offered_ids
 from baton.app.cell import engine_cell
+from baton.app.engine import told, tuning_of
 from baton.app.gauges import Gauges
 from baton.app.reload import Reload
 from baton.app.session_limit import LiveSessionLimit
@@ -26,12 +27,11 @@ from baton.config.model import PortSettings, Settings
 from baton.devices.nvml import NvmlInventory
 from baton.jobs.ports import SegmentFetcher, Signer
 from baton.jobs.streams import Streams
-from baton.kernel.capabilities import Capabilities, Capability, capability_name
+from baton.kernel.capabilities import Capabilities, Capability
 from baton.kernel.clock import SystemClock
 from baton.kernel.errors import ExitCode
 from baton.kernel.metrics import SilentMetrics
 from baton.kernel.version import NODE_VERSION, VERSION
-from baton.media.job import EncoderTuning
 from baton.media.pool import EnginePool
 from baton.media.process import ChildCommand
 from baton.node.drain import Drain
@@ -43,7 +43,7 @@ from baton.ops.api import ManagementPort, MetricsPage
 from baton.ops.known_routes import KnownRoutes
 from baton.ops.logs import LogVerbosity
 from baton.ops.metrics import PrometheusMetrics, node_id
-from baton.ops.status import StatusBoard
+from baton.ops.status import EngineTest, StatusBoard
 from baton.storage.bucket import BucketMediaStore, SessionStores
 from baton.storage.data_dir import DataDir
 from baton.storage.directory import DirectoryMediaStore
@@ -143,6 +143,7 @@ class Assembly:
         self._drain = Drain()
         self._health = Health(drain=self._drain, metrics=self._metrics)
         self._offer = _Offer(_offering(()))
+        self._engine_test = EngineTest()
         self._keys = TokenSecrets.load(data_dir.token_secrets, clock=self._clock)
         self._fetcher = HttpSegmentFetcher(allow_private=settings.access.fetch_private_networks)
         self._poster = HttpObjectPoster(allow_private=settings.access.fetch_private_networks)
@@ -191,7 +192,7 @@ class Assembly:
             return None
         return EnginePool(
             children=engine.children,
-            tuning=EncoderTuning(preset=engine.preset, threads=engine.threads),
+            tuning=tuning_of(engine),
             memory_limit_bytes=engine.memory_limit_bytes,
             recycle_after_jobs=engine.recycle_after_jobs,
             clock=self._clock,
@@ -271,6 +272,7 @@ class Assembly:
             service_uri=settings.port.service_uri,
             session_limit=self._session_limit,
             settings=self._loaded.provenance,
+            engine_test=lambda: self._engine_test,
         )
         return ManagementPort(
             bind=settings.management.bind,
@@ -379,14 +381,7 @@ class Assembly:
             return
         report = await self._pool.probe()
         self._offer.capabilities = _offering(offered_ids(report.capability_ids, self._settings.engine))
-        log.info(
-            "engine tested",
-            engine=report.engine,
-            encoders=report.encoders,
-            offers=[capability_name(i) for i in report.capability_ids],
-        )
-        for capability_id, reason in report.refused:
-            log.info("not offered", capability=capability_name(capability_id), reason=reason)
+        self._engine_test = told(report, self._settings.engine)
         ready.hold()
 
 

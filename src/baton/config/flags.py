@@ -10,14 +10,15 @@ from types import MappingProxyType
 
 from baton.config import addresses, values
 from baton.config.devices import device_list
-from baton.config.flag import Flag
+from baton.config.encoding_flags import ENCODING
+from baton.config.flag import TRANSCODING, Flag
 from baton.config.model import LogFormat, SandboxMode
 from baton.config.values import BadValueError, Base, Kind, Raw, read_text
 
-__all__ = ["FLAGS", "LOG_LEVELS", "X264_PRESETS"]
+__all__ = ["FLAGS", "LOG_LEVELS"]
+
 
 LOG_LEVELS = ("error", "warning", "info", "debug")
-X264_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 _WARNING_VERBOSITY, _INFO_VERBOSITY, _DEBUG_VERBOSITY = 1, 3, 5
 
 
@@ -64,7 +65,8 @@ _B = values.boolean()
 _KIB, _MIB, _GIB = 1 << 10, 1 << 20, 1 << 30
 _DAY_S = 86_400.0
 
-_ADDRESSES, _VIDEO, _STORE, _ACCESS = "Network and addresses", "Transcoding", "Renditions", "Access"
+_ADDRESSES, _STORE, _ACCESS = "Network and addresses", "Renditions", "Access"
+_VIDEO = TRANSCODING
 _KEYS, _LIMITS, _OPS = "Keys", "Limits of the service port", "Running the node"
 
 _ROWS = (
@@ -167,14 +169,7 @@ _ROWS = (
         "Segments transcoded at the same time, one per child process.",
         _VIDEO,
     ),
-    Flag(
-        "encoder-preset",
-        "engine.preset",
-        values.choice(*X264_PRESETS),
-        "medium",
-        "Speed preset of the software encoders: faster costs quality.",
-        _VIDEO,
-    ),
+    *ENCODING,
     Flag(
         "engine-threads",
         "engine.threads",

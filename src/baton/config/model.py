@@ -94,6 +94,14 @@ class EngineSettings:
     """Speed preset of the software encoders."""
     threads: int = 0
     """Codec threads per rendition; 0 lets the codec decide."""
+    buffer_s: float = 1.0
+    """How many seconds of its bitrate a rendition's rate buffer holds."""
+    hdr: str = "tonemap"
+    """``tonemap`` or ``passthrough``."""
+    hevc_encoding: str = "auto"
+    """``auto``, ``true`` or ``false``."""
+    hevc_decoding: str = "auto"
+    """``auto``, ``true`` or ``false``."""
     memory_limit_bytes: int = 4 << 30
     """A child that grows beyond this is replaced."""
     recycle_after_jobs: int = 500

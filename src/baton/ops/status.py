@@ -4,7 +4,7 @@ Pure. ``StatusView`` is what the assembler provides; everything else is put toge
 because an id is the half of a stream's credentials that an operator does not need.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol
 
@@ -16,7 +16,16 @@ from baton.kernel.version import NODE_VERSION, VERSION
 from baton.node.drain import Drain
 from baton.node.health import Health
 
-__all__ = ["CardStatus", "EngineStatus", "SessionLimit", "SessionStatus", "StatusBoard", "StatusView", "StoreStatus"]
+__all__ = [
+    "CardStatus",
+    "EngineStatus",
+    "EngineTest",
+    "SessionLimit",
+    "SessionStatus",
+    "StatusBoard",
+    "StatusView",
+    "StoreStatus",
+]
 
 _MOST_SESSIONS = 200
 """Sessions listed at most; the count is always the true one."""
@@ -41,6 +50,16 @@ class EngineStatus:
     state: str
     pid: int = 0
     jobs: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineTest:
+    """What the test at start found: library, encoders, measured speeds, and what is not offered with its reason."""
+
+    engine: str = ""
+    encoders: tuple[str, ...] = ()
+    measured: tuple[str, ...] = ()
+    not_offered: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +156,7 @@ class StatusBoard:
     service_uri: str
     session_limit: SessionLimit
     settings: tuple[Provenance, ...] = field(default=())
+    engine_test: Callable[[], EngineTest] = EngineTest
 
     def as_json(self) -> dict[str, object]:
         """The answer of ``GET /baton/status``; field names are stable."""
@@ -154,6 +174,7 @@ class StatusBoard:
             "session_count": len(sessions),
             "sessions": [_session(session) for session in sessions[:_MOST_SESSIONS]],
             "engines": [asdict(engine) for engine in self.view.engines()],
+            "engine_test": self._engine_test(),
             "cards": [_card(card) for card in self.view.cards()],
             "store": asdict(self.view.store()),
             "refusals": {printable(reason, limit=80): n for reason, n in sorted(self.view.refusals().items())},
@@ -167,6 +188,15 @@ class StatusBoard:
                 for row in self._settings_in_force()
                 if row.origin.source is not Source.DEFAULT
             ],
+        }
+
+    def _engine_test(self) -> dict[str, object]:
+        test = self.engine_test()
+        return {
+            "engine": test.engine,
+            "encoders": list(test.encoders),
+            "measured": list(test.measured),
+            "not_offered": [{"name": name, "reason": printable(why, limit=300)} for name, why in test.not_offered],
         }
 
     def _settings_in_force(self) -> Iterator[Provenance]:

@@ -53,7 +53,8 @@ def test_every_setting_of_ours_can_be_given() -> None:
 @pytest.mark.parametrize("row", SPELLINGS.values(), ids=lambda row: row.name)
 def test_row_of_the_table_is_what_its_setting_is(row: Spelling) -> None:
     if row.works:
-        assert row.switch == FLAGS[row.setting].kind.is_boolean
+        kind = FLAGS[row.setting].kind
+        assert row.switch == (kind.is_boolean or row.name == "hevcDecoding")
     if not row.works and row.name not in {"config", "version", "j"} and not row.no_effect:
         assert row.setting in LATER
     if row.switch and not row.unset_matters:
@@ -124,6 +125,12 @@ def test_a_switch_in_every_word_of_go(operator: Operator) -> None:
     for word in ("yes", "on", "", "tRUE"):
         (problem,) = operator.problems(*COMBINED, f"-monitor={word}")
         assert problem == f"invalid boolean value {word!r} for -monitor from command line (-monitor)"
+
+
+def test_a_switch_that_may_be_unset_is_three_things(operator: Operator) -> None:
+    assert operator.combined().settings.engine.hevc_decoding == "auto"
+    for word, meant in (("-hevcDecoding", "true"), ("-hevcDecoding=T", "true"), ("-hevcDecoding=0", "false")):
+        assert operator.combined(word).settings.engine.hevc_decoding == meant
 
 
 # Refusals.

@@ -119,6 +119,12 @@ def test_the_file_in_the_data_directory_is_found(place: Place) -> None:
     assert loaded.config_file == path
 
 
+def test_a_setting_of_three_words_takes_the_file_s_own_booleans(place: Place) -> None:
+    place.write('hevc-encoding = true\nhevc-decoding = "false"\n', where=place.data_dir / "baton.toml")
+    engine = place.load().settings.engine
+    assert (engine.hevc_encoding, engine.hevc_decoding) == ("true", "false")
+
+
 def test_a_named_file_replaces_that_one(place: Place) -> None:
     place.write("max-sessions = 7\n", where=place.data_dir / "baton.toml")
     path = place.write("monitor = true\n")

@@ -19,7 +19,7 @@ from baton.ops.api import ManagementPort, MetricsPage
 from baton.ops.known_routes import KnownRoutes
 from baton.ops.logs import LogVerbosity
 from baton.ops.metrics import PrometheusMetrics
-from baton.ops.status import CardStatus, EngineStatus, SessionStatus, StatusBoard, StoreStatus
+from baton.ops.status import CardStatus, EngineStatus, EngineTest, SessionStatus, StatusBoard, StoreStatus
 from baton.ops.token import read_token
 
 __all__ = ["LOOPBACK", "Limit", "Rig"]
@@ -110,6 +110,12 @@ class Rig:
             started_monotonic_s=0.0,
             service_uri="https://127.0.0.1:8935",
             session_limit=self.limit,
+            engine_test=lambda: EngineTest(
+                engine="PyAV 1",
+                encoders=("libx264",),
+                measured=("libx265: 0.40 times real time",),
+                not_offered=(("HEVC encode", "too slow"),),
+            ),
             settings=(
                 Provenance("network", "offchain", DEFAULT),
                 Provenance("max-sessions", "10", DEFAULT),

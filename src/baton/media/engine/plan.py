@@ -6,13 +6,13 @@ Pure apart from the registry of encoders.
 from dataclasses import dataclass
 
 from baton.kernel.errors import Text, TranscodeError
-from baton.kernel.profiles import VideoProfile, output_size
+from baton.kernel.profiles import VideoCodec, VideoProfile, output_size
 from baton.media.engine.clipping import check_clip
 from baton.media.engine.encoders.base import Encoder, b_frames, check_rates
 from baton.media.engine.encoders.registry import encoder_for
 from baton.media.engine.keyframes import check_gop
 from baton.media.engine.muxing import check_format
-from baton.media.job import TranscodeRequest
+from baton.media.job import Choice, EncoderTuning, TranscodeRequest
 
 __all__ = ["ENCODER_BUDGET_BYTES", "MAX_RENDITIONS", "Wish", "lookahead_cap_frames", "plan"]
 
@@ -37,14 +37,16 @@ def plan(request: TranscodeRequest) -> tuple[Wish, ...]:
     if len(request.profiles) > MAX_RENDITIONS:
         raise TranscodeError(Text.TOO_MANY_OUTPUTS, detail=f"{len(request.profiles)} renditions")
     check_clip(request.clip)
-    return tuple(_wish(profile) for profile in request.profiles)
+    return tuple(_wish(profile, request.tuning) for profile in request.profiles)
 
 
-def _wish(profile: VideoProfile) -> Wish:
+def _wish(profile: VideoProfile, tuning: EncoderTuning) -> Wish:
     check_format(profile.format)
     b_frames(profile.profile)
     check_gop(profile)
     check_rates(profile)
+    if profile.codec is VideoCodec.H265 and tuning.hevc_encoding is Choice.OFF:
+        raise TranscodeError(Text.ENCODER_NOT_FOUND, detail="this node does not offer HEVC encoding")
     return Wish(profile, encoder_for(profile.codec))
 
 

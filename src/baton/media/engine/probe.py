@@ -12,11 +12,12 @@ import av
 
 from baton.kernel.capabilities import Capability
 from baton.kernel.profiles import INTRA_ONLY_GOP, EncoderProfile, OutputFormat, VideoCodec, VideoProfile
-from baton.media.engine.encoders.registry import ENCODERS
+from baton.media.engine.encoders.registry import ENCODERS, encoder_for
 from baton.media.engine.samples import SAMPLE_FRAMES, Recipe, make_sample
 from baton.media.engine.source import DecodedFrame, Source
+from baton.media.engine.speed import measure_speed
 from baton.media.engine.transcode import transcode
-from baton.media.job import Clip, EncoderTuning, EngineReport, TranscodeRequest
+from baton.media.job import Choice, Clip, EncoderTuning, EngineReport, TranscodeRequest
 
 __all__ = ["probe"]
 
@@ -69,12 +70,17 @@ _TRIALS = (
 
 
 def probe(tuning: EncoderTuning) -> EngineReport:
-    """Try everything the engine may be asked for, with the operator's settings; takes about a second."""
+    """Try everything the engine may be asked for, with the operator's settings; takes a second or three."""
     proven: list[int] = []
     refused: list[tuple[int, str]] = []
+    measured: list[str] = []
     with tempfile.TemporaryDirectory(prefix="baton-probe-") as folder:
         for trial in _TRIALS:
-            reason = _refusal(trial, tuning, Path(folder))
+            reason = _unwanted(trial.capability, tuning) or _refusal(trial, tuning, Path(folder))
+            if not reason and trial.capability is Capability.HEVC_ENCODE and tuning.hevc_encoding is Choice.AUTO:
+                speed = measure_speed(encoder_for(VideoCodec.H265), tuning)
+                measured.append(str(speed))
+                reason = "" if speed.keeps_up else f"too slow for a live stream: {speed}"
             if reason:
                 refused.append((int(trial.capability), reason))
             else:
@@ -84,10 +90,17 @@ def probe(tuning: EncoderTuning) -> EngineReport:
         refused=tuple(refused),
         engine=f"PyAV {av.__version__}, FFmpeg {av.ffmpeg_version_info}",
         encoders=tuple(encoder.library_name for encoder in ENCODERS if _PROVES[encoder.codec] in proven),
+        measured=tuple(measured),
     )
 
 
 _PROVES = {VideoCodec.H264: Capability.H264, VideoCodec.H265: Capability.HEVC_ENCODE}
+
+
+def _unwanted(capability: Capability, tuning: EncoderTuning) -> str:
+    """Why a capability is not tried at all; empty when it is."""
+    word = {Capability.HEVC_ENCODE: tuning.hevc_encoding, Capability.HEVC_DECODE: tuning.hevc_decoding}.get(capability)
+    return "the operator does not want it" if word is Choice.OFF else ""
 
 
 def _refusal(trial: _Trial, tuning: EncoderTuning, folder: Path) -> str:

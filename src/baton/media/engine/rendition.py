@@ -29,7 +29,7 @@ from baton.media.engine.scaling import Geometry, Scaler, geometry_of
 from baton.media.engine.signatures import PerceptualHash
 from baton.media.engine.source import AudioPacket, DecodedFrame, StreamFacts
 from baton.media.engine.timestamps import LeadIn
-from baton.media.job import RenditionOutput, TranscodeRequest
+from baton.media.job import HdrTreatment, RenditionOutput, TranscodeRequest
 
 __all__ = ["RUNAWAY_FACTOR", "Item", "Rendition"]
 
@@ -68,6 +68,8 @@ class Rendition:
         self._geometry: Geometry | None = None
         self._scaler: Scaler | None = None
         self._picture: Picture | None = None
+        self._opened_for: Picture | None = None
+        """What the encoder at work was opened for; ``_picture`` may be ahead of it by a new graph."""
         self._context: VideoCodecContext | None = None
         self._last_s: Fraction | None = None
         self._decoded = 0
@@ -131,6 +133,7 @@ class Rendition:
             pixel_format=self._wish.encoder.pixel_format,
             frame_rate=rate,
             time_base=self._facts.time_base,
+            tone_map=self._request.tuning.hdr is HdrTreatment.TONE_MAP,
         )
 
     def _drain_scaler(self) -> None:
@@ -160,7 +163,7 @@ class Rendition:
 
     def _encode(self, picture: VideoFrame) -> None:
         context = self._context
-        if context is None or (context.width, context.height) != (picture.width, picture.height):
+        if context is None or self._opened_for is None or not _suits(self._opened_for, picture):
             context = self._open_encoder(picture)
         if self._hash is not None:
             self._hash.take(picture)
@@ -176,7 +179,7 @@ class Rendition:
         self._file.write_video(packets)
 
     def _open_encoder(self, picture: VideoFrame) -> VideoCodecContext:
-        """The encoder for frames like this: the file's own first, a new one when the size changes on the way."""
+        """The encoder for frames like this: the file's own first, a new one when size or colours change on the way."""
         if self._picture is None:
             message = "there is a scaler before there are frames"
             raise RuntimeError(message)
@@ -189,6 +192,7 @@ class Rendition:
             color_trc=picture.color_trc,
             colorspace=picture.colorspace,
         )
+        self._opened_for = self._picture
         if self._context is None:
             self._start_file(self._picture, before_zero=(picture.pts or 0) < 0)
         else:
@@ -247,6 +251,16 @@ class Rendition:
             perceptual_hash=self._hash.result(ticks_per_s=ticks_per_s) if self._hash is not None else b"",
             hash_trouble=self._hash.trouble if self._hash is not None else "",
         )
+
+
+def _suits(opened_for: Picture, picture: VideoFrame) -> bool:
+    """Whether an encoder that was opened for one picture can say truly what another is."""
+    return (picture.width, picture.height, picture.color_range, picture.colorspace) == (
+        opened_for.width_px,
+        opened_for.height_px,
+        opened_for.color_range,
+        opened_for.colorspace,
+    ) and (picture.color_trc, picture.color_primaries) == (opened_for.color_trc, opened_for.color_primaries)
 
 
 def _new_context(library_name: str) -> VideoCodecContext:

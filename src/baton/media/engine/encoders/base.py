@@ -94,7 +94,10 @@ class Encoder(ABC):
         context.thread_count = tuning.threads
         if profile.gop_frames is not None:
             context.gop_size = min(profile.gop_frames, 2**31 - 1)
-        context.options = {**rate_control(profile), **self.options(profile, picture, tuning)}
+        context.options = {
+            **rate_control(profile, buffer_ms=tuning.buffer_ms),
+            **self.options(profile, picture, tuning),
+        }
 
 
 _B_FRAMES = {
@@ -136,12 +139,13 @@ _LEAST_BITRATE_BPS = 1000
 """x264 and x265 count in kbit/s and take 0 for "not set"."""
 
 
-def rate_control(profile: VideoProfile) -> dict[str, str]:
-    """Bitrate, floor, ceiling and a buffer of one second, all the same; a quality turns the bitrate into a cap."""
+def rate_control(profile: VideoProfile, *, buffer_ms: int = 1000) -> dict[str, str]:
+    """Bitrate, floor and ceiling all the same, and a buffer of ``buffer_ms`` of it; a quality makes it a cap."""
     options: dict[str, str] = {}
     if profile.bitrate_bps > 0:
-        bitrate_bps = str(max(profile.bitrate_bps, _LEAST_BITRATE_BPS))
-        options |= {"b": bitrate_bps, "minrate": bitrate_bps, "maxrate": bitrate_bps, "bufsize": bitrate_bps}
+        bitrate_bps = max(profile.bitrate_bps, _LEAST_BITRATE_BPS)
+        buffer_bits = min(max(bitrate_bps * buffer_ms // 1000, _LEAST_BITRATE_BPS), MAX_BITRATE_BPS)
+        options |= dict.fromkeys(("b", "minrate", "maxrate"), str(bitrate_bps)) | {"bufsize": str(buffer_bits)}
     if 0 < profile.quality <= MAX_QUALITY:
         options["crf"] = str(profile.quality)
     return options
