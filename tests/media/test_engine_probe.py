@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from baton.kernel.capabilities import Capability
-from baton.kernel.profiles import VideoCodec
+from baton.kernel.profiles import VideoCodec, VideoProfile
 from baton.media.engine import probe as probing
+from baton.media.engine import speed as measuring
 from baton.media.engine.encoders.base import Encoder
 from baton.media.engine.encoders.registry import ENCODERS
 from baton.media.engine.probe import probe
@@ -118,3 +119,17 @@ def test_a_measurement_ends_soon_however_slow_the_encoder_is(encoder: Encoder, p
     assert speed.factor > 0 or preset == "veryslow"
     assert preset in str(speed)
     assert encoder.library_name in str(speed)
+
+
+def test_a_small_picture_that_is_too_slow_ends_the_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+
+    def measured(_encoder: Encoder, profile: VideoProfile, _tuning: EncoderTuning) -> Speed:
+        tried.append(profile.width)
+        return Speed(factor={320: 4.0, 640: 1.2, 1280: 9.0}[profile.width], what="small")
+
+    monkeypatch.setattr(measuring, "_measured", measured)
+    speed = measure_speed(ENCODERS[1], EncoderTuning())
+    assert tried == [320, 640]
+    assert not speed.keeps_up
+    assert str(speed) == "small: 1.20 times real time (1.3 needed)"

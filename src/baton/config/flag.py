@@ -1,4 +1,4 @@
-"""What one setting of the node is: a row of ``config.flags``."""
+"""One setting as a row: what ``config.flags`` lists and everything else that reads settings goes by. Pure."""
 
 from dataclasses import dataclass
 

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from baton.config import addresses, values
-from baton.config.encoding_flags import ENCODING, X264_PRESETS
+from baton.config.devices import device_list
+from baton.config.encoding_flags import ENCODING
 from baton.config.flag import TRANSCODING, Flag
-from baton.config.model import LogFormat
+from baton.config.model import LogFormat, SandboxMode
 from baton.config.values import BadValueError, Base, Kind, Raw, read_text
 
-__all__ = ["FLAGS", "LOG_LEVELS", "X264_PRESETS", "Flag"]
+__all__ = ["FLAGS", "LOG_LEVELS"]
 
 
 LOG_LEVELS = ("error", "warning", "info", "debug")
@@ -52,7 +53,8 @@ def _read_sessions(raw: Raw, base: Base) -> int:
     try:
         return int(str(values.count(1, _MOST_SESSIONS).read(text, base)))
     except BadValueError:
-        message = "must be 'auto' or greater than zero"
+        # The reference's sentence, and what it does not say: 'auto' is refused beside a transcoder of the node's own.
+        message = "must be 'auto' or greater than zero (a number here: 'auto' is for remote transcoders)"
         raise BadValueError(message) from None
 
 
@@ -141,6 +143,23 @@ _ROWS = (
     ),
     # Transcoding.
     Flag("transcoder", "video.transcoder", _B, "true", "Transcode on this machine.", _VIDEO),
+    Flag(
+        "nvidia",
+        "engine.nvidia",
+        device_list(),
+        "",
+        "NVIDIA cards to transcode on, numbered as `nvidia-smi -L` lists them.",
+        _VIDEO,
+        default_note="software only",
+    ),
+    Flag(
+        "test-transcoder",
+        "engine.offer_tested",
+        _B,
+        "true",
+        "With cards: offer all that their test proved. False: of that, only what every node must be able to do.",
+        _VIDEO,
+    ),
     Flag("max-sessions", "video.max_sessions", _SESSIONS, "10", "Streams that may be open at once.", _VIDEO),
     Flag(
         "engine-children",
@@ -174,6 +193,23 @@ _ROWS = (
         "500",
         "An engine child is replaced after this many segments.",
         _VIDEO,
+    ),
+    Flag(
+        "engine-sandbox",
+        "engine.sandbox",
+        values.enumeration(SandboxMode),
+        "auto",
+        "Keep engine children from files, network and processes. `auto`: as far as the kernel can. `require`: or end.",
+        _VIDEO,
+    ),
+    Flag(
+        "engine-paths",
+        "engine.paths",
+        values.patterns(),
+        "",
+        "Device nodes and folders that engine children may use besides, like `/dev/dri`.",
+        _VIDEO,
+        default_note="the nodes of the cards that a child works on",
     ),
     # Renditions.
     Flag(

@@ -16,7 +16,6 @@ _ROLE = "is not an option here: `baton run` always is the orchestrator"
 _SWITCHES = (
     "ai-worker",
     "redeemer",
-    "test-transcoder",
     "ai-verbose-logs",
     "ai-service-registry",
     "ai-serverless",
@@ -30,7 +29,6 @@ _WITH_VALUE = (
     # Roles and remote workers.
     "orch-addr",
     "orch-secret",
-    "nvidia",
     "netint",
     # AI.
     "ai-models",

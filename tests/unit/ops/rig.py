@@ -19,7 +19,7 @@ from baton.ops.api import ManagementPort, MetricsPage
 from baton.ops.known_routes import KnownRoutes
 from baton.ops.logs import LogVerbosity
 from baton.ops.metrics import PrometheusMetrics
-from baton.ops.status import EngineStatus, EngineTest, SessionStatus, StatusBoard, StoreStatus
+from baton.ops.status import CardStatus, EngineStatus, EngineTest, SessionStatus, StatusBoard, StoreStatus
 from baton.ops.token import read_token
 
 __all__ = ["LOOPBACK", "Limit", "Rig"]
@@ -38,6 +38,14 @@ class View:
 
     def engines(self) -> tuple[EngineStatus, ...]:
         return (EngineStatus("engine 0", "idle", pid=7, jobs=3),)
+
+    def cards(self) -> tuple[CardStatus, ...]:
+        return (
+            CardStatus(
+                "nvidia-0", "NVIDIA L4", "GPU-0", "ok", "", 1 << 30, 24 << 30, 37, 61, 12, 54, 4, throttled=False
+            ),
+            CardStatus("nvidia-1", "evil\x1b[2J", "GPU-1", "lost", "GPU is lost\n"),
+        )
 
     def store(self) -> StoreStatus:
         return StoreStatus("memory", 10, 100, 1)

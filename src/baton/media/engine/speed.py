@@ -24,6 +24,9 @@ __all__ = ["Speed", "measure_speed"]
 _RATE = 30
 _FRAMES = 30
 _PROFILE = PRESETS["P720p30fps16x9"]
+_STAGES = ((320, 180, 2.0), (640, 360, 1.3), (_PROFILE.width, _PROFILE.height, 1.0))
+"""Sizes, and the factor that each must reach before the next is worth trying: an encoder that cannot be interrupted
+within a frame must never be asked for minutes of work."""
 _PATIENCE_S = 1.5
 """What is not done by then, and should have taken a second, is measured by what there is."""
 
@@ -34,24 +37,38 @@ class Speed:
 
     factor: float
     what: str
+    least: float = 1.0
+    """The factor it takes; more than 1 for a picture smaller than the one that counts."""
 
     @property
     def keeps_up(self) -> bool:
         """Whether a live stream could be encoded."""
-        return self.factor >= 1
+        return self.factor >= self.least
 
     def __str__(self) -> str:
         """The figure in words, for logs and status."""
-        return f"{self.what}: {self.factor:.2f} times real time"
+        needs = f" ({self.least:g} needed)" if self.least > 1 else ""
+        return f"{self.what}: {self.factor:.2f} times real time{needs}"
 
 
 def measure_speed(encoder: Encoder, tuning: EncoderTuning) -> Speed:
-    """Encode a moving, slightly noisy picture with the operator's settings; takes a second or two at most.
+    """Encode a moving, slightly noisy picture with the operator's settings; takes a second or three.
+
+    Small pictures come first; the answer is the first that is too slow, or that of the size that counts.
 
     Raises:
         TranscodeError: the encoder refuses the settings.
     """
-    profile = replace(_PROFILE, codec=encoder.codec)
+    speed = Speed(factor=0.0, what=encoder.library_name)
+    for width, height, least in _STAGES:
+        profile = replace(_PROFILE, codec=encoder.codec, width=width, height=height)
+        speed = replace(_measured(encoder, profile, tuning), least=least)
+        if not speed.keeps_up:
+            break
+    return speed
+
+
+def _measured(encoder: Encoder, profile: VideoProfile, tuning: EncoderTuning) -> Speed:
     what = f"{encoder.library_name}, {profile.width}x{profile.height} at {_RATE} frames/s, preset {tuning.preset}"
     frames = list(_frames(profile))
     context = _opened(encoder, profile, tuning)
@@ -60,9 +77,11 @@ def measure_speed(encoder: Encoder, tuning: EncoderTuning) -> Speed:
     for frame in (*frames, None):
         for _ in context.encode_lazy(frame):
             made += 1
-            took_s = time.monotonic() - started_s
-            if took_s > _PATIENCE_S:
-                return Speed(factor=made / _RATE / took_s, what=what)
+            if time.monotonic() - started_s > _PATIENCE_S:
+                break
+        took_s = time.monotonic() - started_s
+        if took_s > _PATIENCE_S:
+            return Speed(factor=made / _RATE / took_s, what=what)
     return Speed(factor=_FRAMES / _RATE / (time.monotonic() - started_s), what=what)
 
 

@@ -51,7 +51,8 @@ _LEAST_PEAK_NITS = 100
 _DISPLAY_GAMMA = 2.4
 _SIDE = 33
 """Points along an edge of the cube. Between them ordinary colours are off by a quarter of an 8-bit step on average and
-by two at most; the weakest part of a fully saturated colour, where the display's curve is steepest, by up to 20."""
+by two in one of a hundred; the weakest part of a fully saturated colour, where the display's curve is steepest, by up
+to about 50."""
 
 
 def colors_of_tags(*, transfer: int, primaries: int, stated_peak_nits: int = 0) -> Colors | None:
