@@ -21,6 +21,7 @@ __all__ = ["ENVIRONMENTS", "AllowedSkips", "Skip"]
 ENVIRONMENTS: Mapping[str, Callable[[], bool]] = MappingProxyType(
     {
         "no-gpu": lambda: not Path("/dev/nvidia0").exists(),
+        "gpu": lambda: Path("/dev/nvidia0").exists(),
         "root": lambda: os.geteuid() == 0,
         "not-root": lambda: os.geteuid() != 0,
         "no-apt": lambda: shutil.which("apt-get") is None,
