@@ -105,7 +105,10 @@ def test_every_problem_is_printed_and_the_code_is_2(tmp_path: Path) -> None:
         "baton: 3 problems with the settings; nothing was started",
         "  - --netint is not supported yet by this version",
         "  - unknown environment variable BATON_NODE; did you mean BATON_NODES?",
-        "  - --max-sessions must be 'auto' or greater than zero; got '0' from command line (--max-sessions)",
+        (
+            "  - --max-sessions must be 'auto' or greater than zero (a number here: 'auto' is for remote transcoders); "
+            "got '0' from command line (--max-sessions)"
+        ),
     ]
 
 
