@@ -37,7 +37,8 @@ class CountingMetrics(SilentMetrics):
 
     def add(self, name: str, amount: float = 1.0, **labels: str) -> None:
         super().add(name, amount, **labels)
-        self.counted[" ".join((name, *labels.values()))] += int(amount)
+        if amount:
+            self.counted[" ".join((name, *(v for k, v in labels.items() if k != "device")))] += int(amount)
 
     def observe(self, name: str, value: float, **labels: str) -> None:
         super().observe(name, value, **labels)
@@ -46,6 +47,7 @@ class CountingMetrics(SilentMetrics):
 
 def make_pool(
     *,
+    device: str = "cpu",
     children: int = 2,
     memory_limit_bytes: int = 1 << 30,
     recycle_after_jobs: int = 500,
@@ -56,6 +58,7 @@ def make_pool(
     tuning: EncoderTuning | None = None,
 ) -> EnginePool:
     return EnginePool(
+        device=device,
         children=children,
         tuning=tuning or EncoderTuning(),
         memory_limit_bytes=memory_limit_bytes,

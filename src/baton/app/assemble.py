@@ -7,10 +7,12 @@ import asyncio
 import contextlib
 import os
 from dataclasses import dataclass
+from fractions import Fraction
 from urllib.parse import urlsplit
 
 import structlog
 
+from baton.app.engines import CPU, EngineDevice, EngineRules, Engines
 from baton.app.gauges import Gauges
 from baton.app.session_limit import LiveSessionLimit
 from baton.app.stores import bucket_account, media_store, store_kind
@@ -26,8 +28,6 @@ from baton.kernel.clock import SystemClock
 from baton.kernel.errors import ExitCode
 from baton.kernel.metrics import SilentMetrics
 from baton.kernel.version import NODE_VERSION, VERSION
-from baton.media.job import EncoderTuning
-from baton.media.pool import EnginePool
 from baton.node.drain import Drain
 from baton.node.health import Fact, Health
 from baton.node.service import Criticality, Service
@@ -43,6 +43,7 @@ from baton.storage.directory import DirectoryMediaStore
 from baton.storage.run_time import KeptSessionLimit
 from baton.storage.secrets import TokenSecrets
 from baton.storage.spool import FileSpool
+from baton.video.devices import Devices
 from baton.video.local import LocalTranscoder
 from baton.video.sessions import SessionTable
 from baton.wire.availability import AvailabilityCheck
@@ -61,6 +62,8 @@ log = structlog.get_logger("baton.app")
 _PORT_GRACE_S = 4.0
 """What answers on their way get to arrive once everything else is done."""
 
+_UNTESTED = "the transcoding engine has not been tested yet"
+
 _FETCH_S = 4.0
 """Gateways fetch a rendition at once and give up after this long; what they left until then they do not want."""
 
@@ -73,20 +76,22 @@ _NODE_CAPABILITIES = (
 """What the node itself provides, whatever its engine can do."""
 
 
-def run(loaded: Loaded) -> int:
+def run(loaded: Loaded, *, devices: tuple[EngineDevice, ...] = (CPU,), rules: EngineRules | None = None) -> int:
     """Run a node until it is told to stop; returns the exit code of the process.
+
+    Segments are transcoded on ``devices``, within the waits and bounds of ``rules``.
 
     Raises:
         StartError: the data directory or the key cannot be used.
     """
-    return asyncio.run(_live(loaded))
+    return asyncio.run(_live(loaded, devices, rules))
 
 
-async def _live(loaded: Loaded) -> ExitCode:
+async def _live(loaded: Loaded, devices: tuple[EngineDevice, ...], rules: EngineRules | None) -> ExitCode:
     settings = loaded.settings
     _announce()
     with DataDir.acquire(settings.data_dir) as data_dir:
-        assembly = Assembly(loaded, data_dir, await _signer(settings))
+        assembly = Assembly(loaded, data_dir, await _signer(settings), devices=devices, rules=rules)
         return await assembly.node().run()
 
 
@@ -115,7 +120,15 @@ class _Offer:
 class Assembly:
     """One node in the making."""
 
-    def __init__(self, loaded: Loaded, data_dir: DataDir, signer: Signer) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        data_dir: DataDir,
+        signer: Signer,
+        *,
+        devices: tuple[EngineDevice, ...] = (CPU,),
+        rules: EngineRules | None = None,
+    ) -> None:
         """Makes every adapter; nothing runs yet."""
         settings = self._settings = loaded.settings
         self._loaded = loaded
@@ -144,12 +157,17 @@ class Assembly:
         )
         self._spool = FileSpool(folder=data_dir.work, metrics=self._metrics)
         self._webhook = self._auth_webhook()
-        self._pool = self._engine_pool()
+        self._engines = (
+            Engines(devices=devices, settings=settings.engine, clock=self._clock, metrics=self._metrics, rules=rules)
+            if settings.video.transcoder
+            else None
+        )
         self._streams = Streams(
             table=SessionTable(limit=settings.video.max_sessions),
             stores=SessionStores(own=self._store, poster=self._poster, metrics=self._metrics),
             clock=self._clock,
             metrics=self._metrics,
+            engines=self._engines.devices if self._engines is not None else None,
         )
         self._session_limit = LiveSessionLimit(
             configured=settings.video.max_sessions,
@@ -174,19 +192,6 @@ class Assembly:
             return None
         return HttpAuthWebhook(url=access.auth_webhook_url, clock=self._clock, timeout_s=access.auth_webhook_timeout_s)
 
-    def _engine_pool(self) -> EnginePool | None:
-        engine = self._settings.engine
-        if not self._settings.video.transcoder:
-            return None
-        return EnginePool(
-            children=engine.children,
-            tuning=EncoderTuning(preset=engine.preset, threads=engine.threads),
-            memory_limit_bytes=engine.memory_limit_bytes,
-            recycle_after_jobs=engine.recycle_after_jobs,
-            clock=self._clock,
-            metrics=self._metrics,
-        )
-
     def _certificate_source(self, port: PortSettings, data_dir: DataDir) -> CertificateSource | None:
         if not port.bind.tls:
             return None
@@ -209,7 +214,7 @@ class Assembly:
                 served=self._store,
                 spool=self._spool,
                 fetcher=self._segment_fetcher(),
-                transcoder=LocalTranscoder(engine=self._pool) if self._pool is not None else None,
+                transcoder=LocalTranscoder(engine=self._engines.devices) if self._engines is not None else None,
                 gate=self._drain,
                 webhook=self._webhook,
                 capabilities=lambda: self._offer.capabilities,
@@ -242,7 +247,7 @@ class Assembly:
         view = NodeView(
             capabilities=lambda: self._offer.capabilities,
             streams=self._streams,
-            pool=self._pool,
+            engines=self._engines,
             store=self._store,
             store_kind=store_kind(self._store),
             store_limit_bytes=settings.storage.memory_limit_bytes if self._account is None else 0,
@@ -275,7 +280,9 @@ class Assembly:
     def _metrics_page(self) -> MetricsPage | None:
         if self._prometheus is None:
             return None
-        gauges = Gauges(streams=self._streams, pool=self._pool, in_hand=self._served.in_hand, metrics=self._prometheus)
+        gauges = Gauges(
+            streams=self._streams, engines=self._engines, in_hand=self._served.in_hand, metrics=self._prometheus
+        )
         return MetricsPage(metrics=self._prometheus, sample=gauges.sample)
 
     # Services.
@@ -290,11 +297,12 @@ class Assembly:
             self._store_service(),
             Service("spool", _rest, start=self._clean_spool, stop=self._close_spool),
         ]
-        if self._pool is not None:
-            ready = self._health.fact("engine", reason="the transcoding engine has not been tested yet")
+        if self._engines is not None:
+            engines, ready = self._engines, self._health.fact("engine", reason=_UNTESTED)
+            engines.devices.watch(lambda: self._devices_changed(engines.devices, ready))
             services += [
-                Service("engine", self._pool.run, start=self._pool.start, stop=self._pool.stop),
-                Service("engine test", _rest, start=lambda: self._test_engine(ready)),
+                Service("engine", engines.run, start=engines.start, stop=engines.stop),
+                Service("devices", engines.devices.run, restartable, start=engines.test),
             ]
         services.append(Service("sessions", self._streams.run, restartable))
         if self._certificate is not None:
@@ -353,21 +361,18 @@ class Assembly:
             with contextlib.suppress(OSError):
                 await self._webhook.close()
 
-    async def _test_engine(self, ready: Fact) -> None:
-        """Advertise what the engine was seen to do, nothing else."""
-        if self._pool is None:
+    def _devices_changed(self, devices: Devices, ready: Fact) -> None:
+        """A device came into use or went out of it: offer what all of them proved, and take what they can carry."""
+        self._streams.set_capacity(share=Fraction(len(devices.usable), devices.total), most=devices.most_sessions)
+        if not devices.usable:
+            # The offer stays: streams that run here shall find the node full, not unable.
+            ready.fail(f"no device works: {devices.what_is_wrong}")
             return
-        report = await self._pool.probe()
-        self._offer.capabilities = _offering(report.capability_ids)
-        log.info(
-            "engine tested",
-            engine=report.engine,
-            encoders=report.encoders,
-            offers=[capability_name(i) for i in report.capability_ids],
-        )
-        for capability_id, reason in report.refused:
-            log.info("not offered", capability=capability_name(capability_id), reason=reason)
         ready.hold()
+        offered = _offering(devices.offer)
+        if offered != self._offer.capabilities:
+            self._offer.capabilities = offered
+            log.info("offer changed", offers=[capability_name(i) for i in devices.offer])
 
 
 def _offering(engine_ids: tuple[int, ...]) -> Capabilities:

@@ -85,8 +85,16 @@ def _read_sessions(raw: Raw, base: Base) -> int:
         raise BadValueError(message) from None
 
 
+_MOST_MEGAPIXELS = 1_000_000
+
+
+def _read_megapixels(raw: Raw, base: Base) -> int:
+    return int(str(values.count(0, _MOST_MEGAPIXELS).read(raw, base))) * 1_000_000
+
+
 _NETWORK = Kind("network name", _read_network)
 _SESSIONS = Kind("number above 0", _read_sessions)
+_MEGAPIXELS = Kind("millions of pixels per second", _read_megapixels)
 
 _B = values.boolean()
 _KIB, _MIB, _GIB = 1 << 10, 1 << 20, 1 << 30
@@ -208,6 +216,22 @@ _ROWS = (
         values.count(1, 1_000_000),
         "500",
         "An engine child is replaced after this many segments.",
+        _VIDEO,
+    ),
+    Flag(
+        "max-sessions-per-device",
+        "engine.sessions_per_device",
+        values.count(0, 1_000_000),
+        "0",
+        "Streams at work on one device; 0 sets no limit beside --max-sessions.",
+        _VIDEO,
+    ),
+    Flag(
+        "max-load-per-device",
+        "engine.load_per_device_px_per_s",
+        _MEGAPIXELS,
+        "0",
+        "Requested pixels per second on one device, in millions; 0 sets no limit.",
         _VIDEO,
     ),
     # Renditions.

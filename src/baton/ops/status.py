@@ -16,7 +16,15 @@ from baton.kernel.version import NODE_VERSION, VERSION
 from baton.node.drain import Drain
 from baton.node.health import Health
 
-__all__ = ["EngineStatus", "SessionLimit", "SessionStatus", "StatusBoard", "StatusView", "StoreStatus"]
+__all__ = [
+    "DeviceStatus",
+    "EngineStatus",
+    "SessionLimit",
+    "SessionStatus",
+    "StatusBoard",
+    "StatusView",
+    "StoreStatus",
+]
 
 _MOST_SESSIONS = 200
 """Sessions listed at most; the count is always the true one."""
@@ -44,6 +52,18 @@ class EngineStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceStatus:
+    """One device: ``healthy``, ``suspect``, ``quarantined`` or ``untested``, what it carries, and what is wrong."""
+
+    name: str
+    state: str
+    sessions: int
+    load_px_per_s: int
+    """Sum of the costs of its sessions, in requested pixels per second."""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class StoreStatus:
     """Renditions kept: bytes, the limit in bytes (0: none) and how many."""
 
@@ -66,6 +86,14 @@ class StatusView(Protocol):
 
     def engines(self) -> tuple[EngineStatus, ...]:
         """Engine children."""
+        ...
+
+    def devices(self) -> tuple[DeviceStatus, ...]:
+        """The devices that segments are transcoded on."""
+        ...
+
+    def session_room(self) -> int:
+        """Sessions that may be open now: the limit, less what broken devices would have taken."""
         ...
 
     def store(self) -> StoreStatus:
@@ -125,8 +153,12 @@ class StatusBoard:
             "service_uri": self.service_uri,
             "capabilities": list(self.view.capabilities()),
             "max_sessions": self.session_limit.value,
+            "session_room": self.view.session_room(),
             "session_count": len(sessions),
             "sessions": [_session(session) for session in sessions[:_MOST_SESSIONS]],
+            "devices": [
+                {**asdict(device), "reason": printable(device.reason, limit=300)} for device in self.view.devices()
+            ],
             "engines": [asdict(engine) for engine in self.view.engines()],
             "store": asdict(self.view.store()),
             "refusals": {printable(reason, limit=80): n for reason, n in sorted(self.view.refusals().items())},

@@ -19,7 +19,7 @@ from baton.ops.api import ManagementPort, MetricsPage
 from baton.ops.known_routes import KnownRoutes
 from baton.ops.logs import LogVerbosity
 from baton.ops.metrics import PrometheusMetrics
-from baton.ops.status import EngineStatus, SessionStatus, StatusBoard, StoreStatus
+from baton.ops.status import DeviceStatus, EngineStatus, SessionStatus, StatusBoard, StoreStatus
 from baton.ops.token import read_token
 
 __all__ = ["LOOPBACK", "Limit", "Rig"]
@@ -38,6 +38,12 @@ class View:
 
     def engines(self) -> tuple[EngineStatus, ...]:
         return (EngineStatus("engine 0", "idle", pid=7, jobs=3),)
+
+    def devices(self) -> tuple[DeviceStatus, ...]:
+        return (DeviceStatus("nvidia-0", "quarantined", 0, 0, "probe: no such\x1b[2J device"),)
+
+    def session_room(self) -> int:
+        return 5
 
     def store(self) -> StoreStatus:
         return StoreStatus("memory", 10, 100, 1)
