@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from baton.kernel.clock import Clock, SystemClock
-from baton.kernel.metrics import SilentMetrics
+from baton.kernel.metrics import Metrics, SilentMetrics
 from baton.kernel.profiles import PRESETS
 from baton.media.job import EncoderTuning, TranscodeOutput, TranscodeRequest
 from baton.media.keepers import KeeperLimits
@@ -29,11 +29,14 @@ class CountingMetrics(SilentMetrics):
     def __init__(self) -> None:
         self.counted: Counter[str] = Counter()
         self.gauges: dict[str, float] = {}
+        self.series: dict[tuple[str, ...], float] = {}
+        """Gauges by name and label values."""
         self.observed: Counter[str] = Counter()
 
     def set(self, name: str, value: float, **labels: str) -> None:
         super().set(name, value, **labels)
         self.gauges[name] = value
+        self.series[name, *labels.values()] = value
 
     def add(self, name: str, amount: float = 1.0, **labels: str) -> None:
         super().add(name, amount, **labels)
@@ -52,7 +55,7 @@ def make_pool(
     memory_limit_bytes: int = 1 << 30,
     recycle_after_jobs: int = 500,
     clock: Clock | None = None,
-    metrics: CountingMetrics | None = None,
+    metrics: Metrics | None = None,
     limits: PoolLimits = QUICK,
     command: ChildCommand = ODD,
     tuning: EncoderTuning | None = None,

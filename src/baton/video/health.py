@@ -103,14 +103,17 @@ class DeviceHealth:
         return self.state in {DeviceState.HEALTHY, DeviceState.SUSPECT}
 
     def works(self, now: float) -> None:
-        """It passed its test: at the start, after a doubt, or after a quarantine."""
-        if self.state in {DeviceState.UNTESTED, DeviceState.QUARANTINED}:
-            self._recovered_at = now
+        """It passed its test: at the start, after a doubt, or after a quarantine.
+
+        After a doubt nothing is forgotten: a test is a small thing, and work that fails all the same must count.
+        """
+        before = self.state
         self._move(DeviceState.HEALTHY)
+        if before is DeviceState.SUSPECT:
+            return
         self.reason, self.detail = None, ""
         self._faults = 0
-        self._absent_since = None
-        self.well_since = now
+        self._recovered_at = self.well_since = now
 
     def succeeded(self, now: float) -> None:
         """A segment went through."""
