@@ -1,9 +1,9 @@
 """An engine whose device can be broken and mended while its children run: a folder stands for the device.
 
 Runs inside real engine children; their environment names the folder. The file ``mode`` in it says what the device does
-to whatever uses it: ``fine``, ``crash``, ``lost`` (its context is gone), ``hang`` or ``dumb`` (the probe passes and all
-work fails). Content that begins with ``poison`` kills on any device. Streams are kept until they are let go of; traces
-of everything are left in the folder for tests to wait for.
+to whatever uses it: ``fine``, ``slow``, ``crash``, ``lost`` (its context is gone), ``hang`` or ``dumb`` (the probe
+passes and all work fails). Content that begins with ``poison`` kills on any device. Streams are kept until they are let
+go of; traces of everything are left in the folder for tests to wait for.
 """
 
 import ctypes
@@ -27,7 +27,8 @@ def transcode(request: TranscodeRequest) -> TranscodeOutput:
     _note(f"begin {request.session_key}")
     if content.startswith(b"poison"):
         ctypes.string_at(0)
-    _suffer(_mode().removeprefix("dumb").strip() or ("lost" if _mode() == "dumb" else "fine"))
+    mode = _mode()
+    _suffer("lost" if mode == "dumb" else mode)
     _kept(request.session_key).touch()
     renditions = tuple(
         RenditionOutput(data=bytes(1000), pixels=p.width * p.height, frames=1, width=p.width, height=p.height)

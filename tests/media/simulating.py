@@ -73,5 +73,6 @@ class SimulatedDevice:
 
     @property
     def kept(self) -> list[str]:
-        """Streams whose encoders are open somewhere on it, once for each child that keeps them."""
-        return sorted(path.name.split("-", 2)[2] for path in self.folder.glob("kept-*"))
+        """Streams whose encoders are open somewhere on it, once for each living child that keeps them."""
+        found = [path.name.split("-", 2)[1:] for path in self.folder.glob("kept-*")]
+        return sorted(session_key for pid, session_key in found if Path(f"/proc/{pid}").exists())

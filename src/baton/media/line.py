@@ -25,6 +25,7 @@ class _Turn:
 
     child: "asyncio.Future[EngineChild]"
     session_key: str
+    beside: bool
 
 
 class ChildLine:
@@ -38,6 +39,7 @@ class ChildLine:
         self._waiting_most = waiting_most
         self._free: list[EngineChild] = []
         self._running: set[EngineChild] = set()
+        self._beside: set[EngineChild] = set()
         self._waiting: deque[_Turn] = deque()
         self._closed = False
 
@@ -51,8 +53,10 @@ class ChildLine:
         """Jobs in line."""
         return len(self._waiting)
 
-    async def take(self, *, first: bool = False, session_key: str = "") -> EngineChild:
+    async def take(self, *, first: bool = False, session_key: str = "", beside: bool = False) -> EngineChild:
         """Wait for a child and hold it until ``give_back``. ``first`` goes before all others, refused by no limit.
+
+        ``beside`` does not count as work: it gets the child that stands by while all others hang.
 
         Raises:
             CapacityError: ``OrchestratorBusy`` when too many wait already.
@@ -63,7 +67,7 @@ class ChildLine:
             raise _stopped()
         if not first and len(self._waiting) >= self._waiting_most:
             raise CapacityError(Text.BUSY, detail=f"{len(self._waiting)} jobs wait for an engine")
-        turn = _Turn(asyncio.get_running_loop().create_future(), session_key)
+        turn = _Turn(asyncio.get_running_loop().create_future(), session_key, beside)
         if first:
             self._waiting.appendleft(turn)
         else:
@@ -80,8 +84,9 @@ class ChildLine:
 
     def give_back(self, child: EngineChild) -> None:
         """A job is done with its child; dead ones are fine."""
-        if child in self._running:
-            self._running.remove(child)
+        if child in self._running or child in self._beside:
+            self._running.discard(child)
+            self._beside.discard(child)
             self.add(child)
 
     def add(self, child: EngineChild) -> None:
@@ -121,7 +126,9 @@ class ChildLine:
 
     def _serve(self) -> None:
         """Match free children with jobs."""
-        while self._waiting and self._free and len(self._running) < self._running_most:
+        while self._waiting and self._free:
+            if len(self._running) >= self._running_most and not self._waiting[0].beside:
+                return
             turn = self._waiting.popleft()
             if turn.child.done():
                 continue
@@ -130,7 +137,7 @@ class ChildLine:
                 self._waiting.appendleft(turn)
                 return
             self._free.remove(child)
-            self._running.add(child)
+            (self._beside if turn.beside else self._running).add(child)
             turn.child.set_result(child)
 
     def _pick(self, session_key: str) -> EngineChild | None:

@@ -196,7 +196,7 @@ class EnginePool:
     async def _take_for_probe(self, within_s: float) -> EngineChild:
         try:
             async with asyncio.timeout(within_s):
-                return await self._line.take(first=True)
+                return await self._line.take(first=True, beside=True)
         except TimeoutError as error:
             if self._keepers.living:
                 raise CapacityError(Text.BUSY, detail=f"no engine was free within {within_s:.1f} s") from error

@@ -1,7 +1,5 @@
 """The balancer of sessions over devices: known cases of video.md 7.12, and its laws under any order of events."""
 
-from collections.abc import Callable
-
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -215,4 +213,4 @@ class BalancerMachine(RuleBasedStateMachine):
 
 
 BalancerMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
-TestBalancer: Callable[[], None] = BalancerMachine.TestCase
+TestBalancer = BalancerMachine.TestCase
