@@ -19,7 +19,7 @@ __all__ = ["FOLDER", "probe", "release", "transcode"]
 FOLDER = "SIMULATED_DEVICE"
 """The variable that names the device's folder."""
 
-_CAPABILITIES = tuple(range(13))
+_CAPABILITIES = (*range(13), 26)
 
 
 def transcode(request: TranscodeRequest) -> TranscodeOutput:

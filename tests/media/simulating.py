@@ -17,7 +17,7 @@ _MODULE = "tests.media.simulated_device"
 
 QUICK_RULES = EngineRules(
     pool=PoolLimits(keepers=KeeperLimits(watch_interval_s=0.02, pause_first_s=0.02)),
-    health=HealthLimits(asked_every_s=0.2, absent_s=1.0, pause_first_s=0.2, pause_most_s=0.5),
+    health=HealthLimits(asked_every_s=0.2, absent_s=8.0, pause_first_s=0.2, pause_most_s=0.5),
     times=DeviceTimes(proof_s=10.0, proof_with_others_s=2.0, look_every_s=0.05),
 )
 """The real rules with short waits."""
