@@ -22,6 +22,7 @@ ENVIRONMENTS: Mapping[str, Callable[[], bool]] = MappingProxyType(
         "root": lambda: os.geteuid() == 0,
         "not-root": lambda: os.geteuid() != 0,
         "no-apt": lambda: shutil.which("apt-get") is None,
+        "no-compiler": lambda: shutil.which("cc") is None and shutil.which("gcc") is None,
         "not-linux": lambda: sys.platform != "linux",
     }
 )

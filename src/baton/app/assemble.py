@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from baton.app.engines import CPU, EngineDevice, EngineRules, Engines
+from baton.app.cards import Cards, CardWatch, Unwatched, offered_ids
+from baton.app.engines import CPU, EngineDevice, EngineRules, Engines, nvidia_devices
 from baton.app.gauges import Gauges
 from baton.app.session_limit import LiveSessionLimit
 from baton.app.stores import bucket_account, media_store, store_kind
@@ -21,6 +22,7 @@ from baton.app.view import NodeView, Tally
 from baton.chain.signer import KeystoreSigner, NoSigner
 from baton.config.load import Loaded
 from baton.config.model import PortSettings, Settings
+from baton.devices.nvml import NvmlInventory
 from baton.jobs.ports import SegmentFetcher, Signer
 from baton.jobs.streams import Streams
 from baton.kernel.capabilities import Capabilities, Capability, capability_name
@@ -91,7 +93,11 @@ async def _live(loaded: Loaded, devices: tuple[EngineDevice, ...], rules: Engine
     settings = loaded.settings
     _announce()
     with DataDir.acquire(settings.data_dir) as data_dir:
-        assembly = Assembly(loaded, data_dir, await _signer(settings), devices=devices, rules=rules)
+        signer = await _signer(settings)
+        cards = await Cards.find(settings.engine.nvidia, inventory=lambda: NvmlInventory(clock=SystemClock()))
+        if cards.devices:
+            devices = nvidia_devices(cards.devices)
+        assembly = Assembly(loaded, data_dir, signer, cards, devices=devices, rules=rules)
         return await assembly.node().run()
 
 
@@ -125,11 +131,13 @@ class Assembly:
         loaded: Loaded,
         data_dir: DataDir,
         signer: Signer,
+        cards: Cards,
         *,
         devices: tuple[EngineDevice, ...] = (CPU,),
         rules: EngineRules | None = None,
     ) -> None:
         """Makes every adapter; nothing runs yet."""
+        self._cards = cards
         settings = self._settings = loaded.settings
         self._loaded = loaded
         self._signer = signer
@@ -253,6 +261,7 @@ class Assembly:
             store_limit_bytes=settings.storage.memory_limit_bytes if self._account is None else 0,
             tally=self._metrics,
             clock=self._clock,
+            cards=self._cards.status,
         )
         board = StatusBoard(
             view=view,
@@ -297,6 +306,8 @@ class Assembly:
             self._store_service(),
             Service("spool", _rest, start=self._clean_spool, stop=self._close_spool),
         ]
+        watch = CardWatch(self._engines.devices) if self._engines is not None else Unwatched()
+        services += self._cards.services(watch=watch, clock=self._clock, metrics=self._metrics)
         if self._engines is not None:
             engines, ready = self._engines, self._health.fact("engine", reason=_UNTESTED)
             engines.devices.watch(lambda: self._devices_changed(engines.devices, ready))
@@ -369,7 +380,7 @@ class Assembly:
             ready.fail(f"no device works: {devices.what_is_wrong}")
             return
         ready.hold()
-        offered = _offering(devices.offer)
+        offered = _offering(offered_ids(devices.offer, self._settings.engine))
         if offered != self._offer.capabilities:
             self._offer.capabilities = offered
             log.info("offer changed", offers=[capability_name(i) for i in devices.offer])

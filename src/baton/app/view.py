@@ -9,7 +9,7 @@ from baton.jobs.streams import Streams
 from baton.kernel.capabilities import Capabilities, capability_name, ids_from_bits
 from baton.kernel.clock import Clock
 from baton.kernel.metrics import Metrics
-from baton.ops.status import DeviceStatus, EngineStatus, SessionStatus, StoreStatus
+from baton.ops.status import CardStatus, DeviceStatus, EngineStatus, SessionStatus, StoreStatus
 
 __all__ = ["KeepsObjects", "NodeView", "Tally"]
 
@@ -78,8 +78,10 @@ class NodeView:
         store_limit_bytes: int,
         tally: Tally,
         clock: Clock,
+        cards: Callable[[], tuple[CardStatus, ...]] = tuple,
     ) -> None:
-        """``engines`` None on a node that transcodes nothing."""
+        """``engines`` None on a node that transcodes nothing; ``cards`` tells of those in use."""
+        self._cards = cards
         self._capabilities = capabilities
         self._streams = streams
         self._engines = engines
@@ -134,6 +136,10 @@ class NodeView:
     def session_room(self) -> int:
         """Sessions that may be open now, with the devices that work."""
         return self._streams.table.room
+
+    def cards(self) -> tuple[CardStatus, ...]:
+        """Cards in use, in the operator's order."""
+        return self._cards()
 
     def store(self) -> StoreStatus:
         """The rendition store."""

@@ -103,6 +103,8 @@ def together_problems(settings: Settings) -> list[str]:
             "--no-transcoder: remote transcoders are not supported yet by this version, so a node without its own "
             "transcoder can only advertise --nodes with --service-addr none"
         )
+    if settings.engine.nvidia and not settings.video.transcoder:
+        problems.append("--nvidia has no use with --no-transcoder")
     if _collide(port.bind, management.bind):
         problems.append(f"--http-addr and --cli-addr both listen on port {port.bind.port}")
     if port.certificate_file and not port.bind.tls:

@@ -6,44 +6,14 @@ with its defaults. Settings that later versions bring are in ``config.later``.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from baton.config import addresses, node_values, values
+from baton.config.devices import device_list
+from baton.config.flag import Flag
 from baton.config.model import LogFormat
-from baton.config.values import Kind
 
-__all__ = ["FLAGS", "LOG_LEVELS", "X264_PRESETS", "Flag"]
-
-
-@dataclass(frozen=True, slots=True)
-class Flag:
-    """One setting. ``target`` is the dotted field of ``config.model.Settings``; ``default`` is text as typed."""
-
-    name: str
-    target: str
-    kind: Kind
-    default: str
-    help: str
-    group: str
-    default_note: str = ""
-    """What an empty default means, for the reference page."""
-    secret: bool = False
-    """Its value is never shown anywhere."""
-    value_or_file: bool = False
-    """When the text names an existing, non-empty file, the file's content is the value."""
-    short: str = ""
-
-    @property
-    def option(self) -> str:
-        """The long option of the command line."""
-        return f"--{self.name}"
-
-    @property
-    def variable(self) -> str:
-        """The environment variable."""
-        return "BATON_" + self.name.upper().replace("-", "_")
-
+__all__ = ["FLAGS", "LOG_LEVELS", "X264_PRESETS"]
 
 LOG_LEVELS = ("error", "warning", "info", "debug")
 X264_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
@@ -128,6 +98,23 @@ _ROWS = (
     ),
     # Transcoding.
     Flag("transcoder", "video.transcoder", _B, "true", "Transcode on this machine.", _VIDEO),
+    Flag(
+        "nvidia",
+        "engine.nvidia",
+        device_list(),
+        "",
+        "NVIDIA cards to transcode on, numbered as `nvidia-smi -L` lists them.",
+        _VIDEO,
+        default_note="software only",
+    ),
+    Flag(
+        "test-transcoder",
+        "engine.offer_tested",
+        _B,
+        "true",
+        "With cards: offer all that their test proved. False: of that, only what every node must be able to do.",
+        _VIDEO,
+    ),
     Flag(
         "max-sessions", "video.max_sessions", node_values.sessions(), "10", "Streams that may be open at once.", _VIDEO
     ),

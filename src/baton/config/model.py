@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+from baton.kernel.devices import NO_DEVICES, DeviceSelection
+
 __all__ = [
     "AccessSettings",
     "BindAddress",
@@ -89,6 +91,10 @@ class EngineSettings:
     """Sessions that work on one device at most; 0 is no limit of its own."""
     load_per_device_px_per_s: int = 0
     """Sum of their costs in requested pixels per second; 0 is no limit."""
+    nvidia: DeviceSelection = NO_DEVICES
+    """Cards to transcode on; the empty selection is software."""
+    offer_tested: bool = True
+    """Offer whatever the test of the cards proved; else only the mandatory part of it (operator.md 9.4)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from baton.node.drain import Drain
 from baton.node.health import Health
 
 __all__ = [
+    "CardStatus",
     "DeviceStatus",
     "EngineStatus",
     "SessionLimit",
@@ -64,6 +65,28 @@ class DeviceStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class CardStatus:
+    """One card as its driver tells: ``ok``, ``unknown`` or what is wrong, and how it fares; None is not told."""
+
+    device: str
+    """``nvidia-0``."""
+    name: str
+    uuid: str
+    state: str
+    reason: str = ""
+    """Why it is not ``ok``, for people."""
+    memory_used_bytes: int | None = None
+    memory_bytes: int | None = None
+    gpu_percent: int | None = None
+    encoder_percent: int | None = None
+    decoder_percent: int | None = None
+    temperature_c: int | None = None
+    encoder_sessions: int | None = None
+    """Encoder sessions open on the card, those of other programs too."""
+    throttled: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StoreStatus:
     """Renditions kept: bytes, the limit in bytes (0: none) and how many."""
 
@@ -94,6 +117,10 @@ class StatusView(Protocol):
 
     def session_room(self) -> int:
         """Sessions that may be open now: the limit, less what broken devices would have taken."""
+        ...
+
+    def cards(self) -> tuple[CardStatus, ...]:
+        """Cards in use, in the operator's order; none on a node that works in software."""
         ...
 
     def store(self) -> StoreStatus:
@@ -160,6 +187,7 @@ class StatusBoard:
                 {**asdict(device), "reason": printable(device.reason, limit=300)} for device in self.view.devices()
             ],
             "engines": [asdict(engine) for engine in self.view.engines()],
+            "cards": [_card(card) for card in self.view.cards()],
             "store": asdict(self.view.store()),
             "refusals": {printable(reason, limit=80): n for reason, n in sorted(self.view.refusals().items())},
             "settings": [
@@ -185,6 +213,12 @@ class StatusBoard:
     def reasons(self) -> list[dict[str, str]]:
         """What keeps the node from being ready."""
         return [{"fact": reason.fact, "reason": printable(reason.text, limit=300)} for reason in self.health.reasons()]
+
+
+def _card(card: CardStatus) -> dict[str, object]:
+    # The words come from the driver.
+    words = {name: printable(getattr(card, name), limit=300) for name in ("name", "uuid", "state", "reason")}
+    return asdict(card) | words
 
 
 def _session(session: SessionStatus) -> dict[str, object]:

@@ -28,7 +28,7 @@ log = structlog.get_logger("baton.video")
 class DeviceTimes:
     """How long a device may take to prove itself, and how often somebody looks."""
 
-    first_proof_s: float = 50.0
+    first_proof_s: float = 100.0
     """At the start of the node."""
     proof_s: float = 60.0
     """Later, when nothing else could do its work: a machine in trouble is slow."""
@@ -69,10 +69,23 @@ class DeviceCare:
         if device.health.shall_prove_itself(self._clock.monotonic()):
             device.news.set()
 
+    def condemn(self, device: Device, detail: str) -> None:
+        """Its driver calls it faulty: out of use until it is acquitted, and not tried before."""
+        device.condemned = True
+        if device.health.state is not DeviceState.QUARANTINED:
+            self.quarantine(device, QuarantineReason.CARD, detail)
+
+    def acquit(self, device: Device) -> None:
+        """Its driver finds it well again: it is tried when its pause is over."""
+        device.condemned = False
+        device.news.set()
+
     async def test(self, *, broken: Mapping[str, str]) -> None:
         """Try all devices at the same time, before the node takes work. ``broken`` did not even start, by reason."""
         async with asyncio.TaskGroup() as group:
             for device in self._devices:
+                if device.condemned:
+                    continue
                 if device.name in broken:
                     self.quarantine(device, QuarantineReason.START, broken[device.name])
                 else:
@@ -83,9 +96,11 @@ class DeviceCare:
         try:
             report = await device.engine.probe(within_s=self._times.first_proof_s)
         except (StartError, CapacityError) as error:
-            self.quarantine(device, QuarantineReason.START, str(error))
+            if not device.condemned:
+                self.quarantine(device, QuarantineReason.START, str(error))
         else:
-            self._welcome(device, report)
+            if not device.condemned:
+                self._welcome(device, report)
 
     async def run(self) -> None:
         """Service body: have suspects prove themselves and try again what is out of use, until cancelled."""
@@ -104,7 +119,7 @@ class DeviceCare:
             if health.state is DeviceState.SUSPECT:
                 await self._judge(device)
             elif health.state is DeviceState.QUARANTINED:
-                if now >= health.try_again_at:
+                if now >= health.try_again_at and not device.condemned:
                     await self._try_again(device)
             elif health.seen(children=device.engine.alive, now=now):
                 self.quarantine(device, QuarantineReason.NO_ENGINE, "its engine children do not come up")
@@ -138,6 +153,8 @@ class DeviceCare:
                 failure = lacks(device.proven, report)
         except (StartError, CapacityError) as error:
             failure = str(error)
+        if device.condemned:
+            return
         if failure:
             device.health.still_broken(failure, self._clock.monotonic())
             log.debug("device still does not work", device=device.name, detail=failure)

@@ -46,6 +46,8 @@ class Device:
     health: DeviceHealth
     proven: EngineReport | None = None
     """What it proved when it came into use; coming back it must not be less."""
+    condemned: bool = False
+    """Its driver calls it faulty: it is not even tried."""
     news: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when somebody shall look at it now."""
 

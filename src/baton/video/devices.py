@@ -108,6 +108,16 @@ class Devices:
             for device in self._devices.values()
         )
 
+    def condemn(self, name: str, detail: str) -> None:
+        """The driver of a device calls it faulty; unknown names are fine."""
+        if name in self._devices:
+            self._care.condemn(self._devices[name], detail)
+
+    def acquit(self, name: str) -> None:
+        """The driver of a device finds it well again; unknown names are fine."""
+        if name in self._devices:
+            self._care.acquit(self._devices[name])
+
     # Sessions.
 
     @property

@@ -55,6 +55,8 @@ class QuarantineReason(Enum):
     """Segments failed on it that went through on another device."""
     PROBE = "probe"
     """It was asked to prove itself and could not."""
+    CARD = "card"
+    """Its driver says that something is wrong with the card."""
     NO_ENGINE = "no_engine"
     """Its engine children do not come up."""
 

@@ -13,7 +13,8 @@ from baton.config.livepeer import SPELLINGS, Spelling
 from baton.config.livepeer_load import Role, respell, role_of
 from baton.config.model import BindAddress
 from baton.config.origin import Source
-from baton.kernel.errors import ConfigError
+from baton.kernel.devices import DeviceSelection
+from baton.kernel.errors import ConfigError, ExitCode
 
 from .livepeer import COMBINED, Operator
 from .test_flag_table import REFERENCE
@@ -195,8 +196,35 @@ def test_sessions(operator: Operator, words: list[str], problem: str) -> None:
 
 
 def test_two_kinds_of_devices_exclude_one_another(operator: Operator) -> None:
-    problems = operator.problems(*COMBINED, "-nvidia", "0", "-netint", "all")
-    assert problems[0] == "both -netint and -nvidia arguments specified, this is not supported"
+    with pytest.raises(ConfigError) as raised:
+        operator.combined("-nvidia", "0", "-netint", "all")
+    assert raised.value.problems[0] == "both -netint and -nvidia arguments specified, this is not supported"
+    assert raised.value.exit_code is ExitCode.FAILED
+
+
+def test_cards_are_chosen_as_before(operator: Operator) -> None:
+    assert operator.combined("-nvidia", "0,1").settings.engine.nvidia == DeviceSelection((0, 1))
+    assert operator.combined("-nvidia=all").settings.engine.nvidia == DeviceSelection(every=True)
+    assert operator.combined(environ={"LP_NVIDIA": "2"}).settings.engine.nvidia == DeviceSelection((2,))
+    assert not operator.combined("-nvidia", "").settings.engine.nvidia
+
+
+def test_card_list_that_cannot_be_read_has_the_reference_s_words(operator: Operator) -> None:
+    with pytest.raises(ConfigError) as raised:
+        operator.combined("-nvidia", "0,0")
+    assert raised.value.problems == (
+        "Error while parsing '-nvidia 0,0' flag: card 0 is named twice; got '0,0' from command line (-nvidia)",
+    )
+    assert raised.value.exit_code is ExitCode.CONFIG
+
+
+def test_other_kinds_of_cards_are_refused_by_name(operator: Operator) -> None:
+    assert operator.problems(*COMBINED, "-netint", "all") == ("-netint is not supported yet by this version",)
+
+
+def test_test_of_cards_can_be_left_to_what_every_node_has(operator: Operator) -> None:
+    assert operator.combined().settings.engine.offer_tested
+    assert not operator.combined("-testTranscoder=false").settings.engine.offer_tested
 
 
 def test_every_problem_at_once_in_the_operator_s_spelling(operator: Operator) -> None:

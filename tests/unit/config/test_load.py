@@ -71,7 +71,7 @@ def test_native_types_of_the_file(place: Place) -> None:
 
 def test_all_problems_of_all_sources_at_once(place: Place) -> None:
     path = place.write(
-        'max-sessions = "many"\nmax_sessions = 3\nnvidia = "0"\nrtmp-addr = "x"\nzzz = 1\n'
+        'max-sessions = "many"\nmax_sessions = 3\nnetint = "0"\nrtmp-addr = "x"\nzzz = 1\n'
         "monitor = 1979-05-27\nnodes = [1]\n[port]\nhttp-addr = 1\n"
     )
     environ = {
@@ -86,7 +86,7 @@ def test_all_problems_of_all_sources_at_once(place: Place) -> None:
         "environment variable BATON_ETH_URL: --eth-url is not supported yet by this version",
         "unknown environment variable BATON_MAX_SESSION; did you mean BATON_MAX_SESSIONS?",
         f"{path}:2: unknown setting max_sessions; did you mean max-sessions?",
-        f"{path}:3: nvidia is not supported yet by this version",
+        f"{path}:3: netint is not supported yet by this version",
         f"{path}:4: rtmp-addr is a setting of gateways and has no meaning for an orchestrator",
         f"{path}:5: unknown setting zzz",
         f"{path}:6: monitor must be a text, a number, true or false, or a list of texts",
@@ -201,6 +201,8 @@ def test_a_node_that_takes_no_work_needs_others(place: Place) -> None:
 
 def test_without_a_transcoder_there_is_no_work_yet(place: Place) -> None:
     assert "remote transcoders are not supported yet" in place.problem("--no-transcoder")
+    idle = ("--service-addr", "none", "--nodes", "a", "--no-transcoder")
+    assert place.problem(*idle, "--nvidia", "0") == "--nvidia has no use with --no-transcoder"
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from baton.ops.api import ManagementPort, MetricsPage
 from baton.ops.known_routes import KnownRoutes
 from baton.ops.logs import LogVerbosity
 from baton.ops.metrics import PrometheusMetrics
-from baton.ops.status import DeviceStatus, EngineStatus, SessionStatus, StatusBoard, StoreStatus
+from baton.ops.status import CardStatus, DeviceStatus, EngineStatus, SessionStatus, StatusBoard, StoreStatus
 from baton.ops.token import read_token
 
 __all__ = ["LOOPBACK", "Limit", "Rig"]
@@ -44,6 +44,14 @@ class View:
 
     def session_room(self) -> int:
         return 5
+
+    def cards(self) -> tuple[CardStatus, ...]:
+        return (
+            CardStatus(
+                "nvidia-0", "NVIDIA L4", "GPU-0", "ok", "", 1 << 30, 24 << 30, 37, 61, 12, 54, 4, throttled=False
+            ),
+            CardStatus("nvidia-1", "evil\x1b[2J", "GPU-1", "lost", "GPU is lost\n"),
+        )
 
     def store(self) -> StoreStatus:
         return StoreStatus("memory", 10, 100, 1)

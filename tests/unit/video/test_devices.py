@@ -358,6 +358,38 @@ def test_a_device_that_comes_back_with_less_than_it_had_stays_out_of_use() -> No
     run(_in(rig, act))
 
 
+def test_a_card_that_its_driver_calls_faulty_is_not_tried_until_it_is_well() -> None:
+    rig = Rig()
+
+    async def act(rig: Rig) -> None:
+        await rig.segment("1")
+        rig.devices.condemn("a", "lost: GPU is lost")
+        rig.devices.condemn("a", "lost: once more")
+        rig.devices.condemn("no such card", "")
+        assert rig.devices.usable == ("b",)
+        assert rig.devices.views[0].reason == "card: lost: GPU is lost"
+        await rig.segment("1")
+        assert rig.engines["b"].did == ["1"]
+        rig.clock.advance(1000)
+        await asyncio.sleep(0.05)
+        assert rig.engines["a"].probes == 0
+        rig.devices.acquit("a")
+        await rig.until("a", "healthy")
+
+    run(_in(rig, act))
+
+
+def test_a_card_that_is_faulty_at_the_start_is_left_out() -> None:
+    async def act() -> None:
+        rig = Rig()
+        rig.devices.condemn("a", "lost: GPU is lost")
+        await rig.devices.test(broken={})
+        assert rig.devices.usable == ("b",)
+        assert rig.engines["a"].probes == 0
+
+    run(act())
+
+
 def test_a_probe_that_finds_no_room_decides_nothing() -> None:
     rig = Rig()
 

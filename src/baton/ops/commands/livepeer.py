@@ -11,7 +11,7 @@ import click
 from baton.config.flags import FLAGS
 from baton.config.livepeer import SPELLINGS, Spelling
 from baton.config.livepeer_load import ask, load_livepeer, respell
-from baton.kernel.errors import ConfigError, ExitCode
+from baton.kernel.errors import ConfigError
 from baton.kernel.version import NODE_VERSION, VERSION
 from baton.ops.commands.run import live, print_check
 from baton.ops.commands.settings import RawWordsCommand, home_directory, print_problems
@@ -70,7 +70,7 @@ def command(ctx: click.Context, words: tuple[str, ...]) -> None:
             loaded = load_livepeer(asked, home=home, directory=directory)
         except ConfigError as error:
             print_problems(error)
-            ctx.exit(ExitCode.CONFIG)
+            ctx.exit(error.exit_code)
     if asked.wants_version:
         click.echo("\n".join(_versions()))
     elif asked.check:
