@@ -10,7 +10,7 @@ __all__ = ["STEPS", "Fallbacks"]
 
 log = structlog.get_logger("baton.video")
 
-STEPS = ("decode", "scale", "encode", "other")
+STEPS = ("decode", "scale", "encode", "open", "other")
 """The steps of a transcode that are told apart; a closed set, because reasons are an engine's own words."""
 
 _REMEMBERED = 256
