@@ -226,7 +226,9 @@ async def running_shim(*, url: str, addresses: Addresses, options: DevnetOptions
                 await site.start()
             except OSError as error:
                 message = f"port {options.port} of 127.0.0.1 cannot be bound: {error.strerror}"
-                raise DevnetError(message) from error
+                failure = DevnetError(message)
+                failure.is_about_the_port = True
+                raise failure from error
             yield f"http://127.0.0.1:{runner.addresses[0][1]}"
         finally:
             await runner.cleanup()

@@ -53,12 +53,13 @@ async def running_devnet(options: DevnetOptions | None = None, *, cache: Path | 
                             chore.cancel()
         except BaseExceptionGroup as group:
             # One thing went wrong, here or in the body; the group around it is our affair.
-            failures, rest = group.split(DevnetError)
-            if failures is not None and rest is None:
-                raise DevnetError(str(failures.exceptions[0])) from group
-            if len(group.exceptions) == 1:
-                raise group.exceptions[0] from None
-            raise
+            raise _the_cause(group) from None
+
+
+def _the_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The only failure of a group, or ours among several."""
+    found = [*group.exceptions]
+    return next((failure for failure in found if isinstance(failure, DevnetError)), found[0])
 
 
 @contextlib.asynccontextmanager

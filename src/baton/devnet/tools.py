@@ -28,6 +28,9 @@ _TAIL_CHARS = 2000
 class DevnetError(Exception):
     """A devnet cannot be started or does not do what it was told; the text says why."""
 
+    is_about_the_port = False
+    """Whether somebody else holds the port that it was to have."""
+
 
 def default_cache() -> Path:
     """Where programs are kept unless somebody says otherwise: ``$XDG_CACHE_HOME/baton``, else ``~/.cache/baton``."""
