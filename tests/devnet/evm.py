@@ -103,6 +103,7 @@ class Evm:
         transaction = {"from": sender.address_hex, "to": self.address(contract), "value": hex(value)}
         transaction |= {"maxFeePerGas": hex(10**12), "maxPriorityFeePerGas": "0x0"}
         transaction |= {"data": self._data(signature, arguments)}
+        self.ask("eth_call", transaction, "latest")  # what would revert tells why, and is not sent
         receipt = self.ask("eth_getTransactionReceipt", self.ask("eth_sendTransaction", transaction))
         assert receipt["status"] == "0x1"
         return tuple(

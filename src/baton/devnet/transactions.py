@@ -93,6 +93,7 @@ class Chain:
         transaction = {"from": sender.address_hex, "data": data, "value": hex(value_wei), **_FEES}
         if to is not None:
             transaction["to"] = to
+        await self.rpc.ask("eth_call", transaction, "latest")  # a revert tells its text here
         transaction_hash = await self.rpc.ask("eth_sendTransaction", transaction)
         answer = await self.rpc.ask("eth_getTransactionReceipt", transaction_hash)
         if answer is None:  # blocks come by the clock on this chain; this one comes now
@@ -102,7 +103,7 @@ class Chain:
             message = f"transaction {transaction_hash} was not mined"
             raise DevnetError(message)
         if int(answer["status"], 16) == 0:
-            message = f"transaction {transaction_hash} reverted after it had been estimated to succeed"
+            message = f"transaction {transaction_hash} reverted after it had been tried with success"
             raise RpcError(_REVERTED, message)
         created = answer.get("contractAddress")
         return Receipt(
