@@ -101,7 +101,7 @@ class Evm:
     ) -> tuple[Log, ...]:
         """The events of a call that succeeded."""
         transaction = {"from": sender.address_hex, "to": self.address(contract), "value": hex(value)}
-        transaction |= {"maxFeePerGas": hex(10**12), "maxPriorityFeePerGas": "0x0"}
+        transaction |= {"maxFeePerGas": hex(10**12), "maxPriorityFeePerGas": "0x0", "gas": hex(10**7)}
         transaction |= {"data": self._data(signature, arguments)}
         self.ask("eth_call", transaction, "latest")  # what would revert tells why, and is not sent
         receipt = self.ask("eth_getTransactionReceipt", self.ask("eth_sendTransaction", transaction))

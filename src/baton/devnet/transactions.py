@@ -19,8 +19,11 @@ __all__ = ["Chain", "Contract", "Receipt"]
 
 _REVERTED = 3
 """JSON-RPC error code of a revert."""
-_FEES: Mapping[str, str] = MappingProxyType({"maxFeePerGas": hex(10**13), "maxPriorityFeePerGas": "0x0"})
-"""Mined at any price: what scripts do shall not wait for gas."""
+_FEES: Mapping[str, str] = MappingProxyType(
+    {"gas": hex(10**7), "maxFeePerGas": hex(10**13), "maxPriorityFeePerGas": "0x0"}
+)
+"""Mined at any price: what scripts do shall not wait for gas. An estimate would not do either: a batch of redemptions
+"succeeds" with so little gas that each of them fails."""
 
 
 @dataclass(frozen=True, slots=True)
