@@ -14,6 +14,7 @@ import sha3
 from eth_abi.abi import decode, encode
 
 from baton.devnet import Account, Devnet
+from tests.node import eventually
 
 __all__ = ["Evm", "Reverted", "keccak", "split_types"]
 
@@ -101,10 +102,12 @@ class Evm:
     ) -> tuple[Log, ...]:
         """The events of a call that succeeded."""
         transaction = {"from": sender.address_hex, "to": self.address(contract), "value": hex(value)}
-        transaction |= {"maxFeePerGas": hex(10**12), "maxPriorityFeePerGas": "0x0", "gas": hex(10**7)}
+        transaction |= {"maxPriorityFeePerGas": "0x0", "gas": hex(10**7)}
         transaction |= {"data": self._data(signature, arguments)}
         self.ask("eth_call", transaction, "latest")  # what would revert tells why, and is not sent
-        receipt = self.ask("eth_getTransactionReceipt", self.ask("eth_sendTransaction", transaction))
+        sent = self.ask("eth_sendTransaction", transaction)
+        # The chain answers the sender a moment before the block is there.
+        receipt = eventually(lambda: self.ask("eth_getTransactionReceipt", sent), what=f"{signature} is mined")
         assert receipt["status"] == "0x1"
         return tuple(
             Log(

@@ -41,7 +41,7 @@ class Devnet:
         self.options = options
         self.contracts: Mapping[str, Contract] = contracts_at(addresses)
         """By their names in ``addresses``."""
-        self.chain = Chain(Rpc(control_url))
+        self.chain = Chain(Rpc(control_url), by_the_clock=options.block_time_s is not None)
 
     # Where it is
 

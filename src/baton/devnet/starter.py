@@ -65,7 +65,7 @@ def _the_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
 @contextlib.asynccontextmanager
 async def _served(anvil: Anvil, options: DevnetOptions) -> AsyncIterator[Devnet]:
     accounts = Accounts.of(options)
-    chain = Chain(Rpc(anvil.url))
+    chain = Chain(Rpc(anvil.url), by_the_clock=options.block_time_s is not None)
     try:
         async with asyncio.timeout(_SETTLE_TIMEOUT_S):
             for each in accounts:

@@ -4,6 +4,8 @@ Transactions are sent by the chain itself in anybody's name (anvil impersonates)
 counted here. Each is in a block when the call returns.
 """
 
+import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -19,11 +21,11 @@ __all__ = ["Chain", "Contract", "Receipt"]
 
 _REVERTED = 3
 """JSON-RPC error code of a revert."""
-_FEES: Mapping[str, str] = MappingProxyType(
-    {"gas": hex(10**7), "maxFeePerGas": hex(10**13), "maxPriorityFeePerGas": "0x0"}
-)
-"""Mined at any price: what scripts do shall not wait for gas. An estimate would not do either: a batch of redemptions
-"succeeds" with so little gas that each of them fails."""
+_MINED_S = 20.0
+_POLL_S = 0.002
+_FEES: Mapping[str, str] = MappingProxyType({"gas": hex(10**7), "maxPriorityFeePerGas": "0x0"})
+"""Enough gas for everything. An estimate would not do: a batch of redemptions "succeeds" with so little gas that each
+of them fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +57,12 @@ class Receipt:
 class Chain:
     """Speaks with the contracts over one endpoint, anvil itself rather than the shim."""
 
-    __slots__ = ("rpc",)
+    __slots__ = ("_by_the_clock", "rpc")
 
-    def __init__(self, rpc: Rpc) -> None:
-        """``rpc`` must be anvil's own endpoint."""
+    def __init__(self, rpc: Rpc, *, by_the_clock: bool) -> None:
+        """``rpc`` must be anvil's own endpoint; ``by_the_clock`` when it makes blocks at intervals only."""
         self.rpc = rpc
+        self._by_the_clock = by_the_clock
 
     async def call(self, contract: Contract, function: str, *arguments: object, block: str = "latest") -> Any:  # noqa: ANN401 -- what the function returns
         """What a function returns at ``block``: one value or a tuple; addresses as lower-case hex.
@@ -98,13 +101,9 @@ class Chain:
             transaction["to"] = to
         await self.rpc.ask("eth_call", transaction, "latest")  # a revert tells its text here
         transaction_hash = await self.rpc.ask("eth_sendTransaction", transaction)
-        answer = await self.rpc.ask("eth_getTransactionReceipt", transaction_hash)
-        if answer is None:  # blocks come by the clock on this chain; this one comes now
-            await self.rpc.ask("evm_mine")
-            answer = await self.rpc.ask("eth_getTransactionReceipt", transaction_hash)
-        if answer is None:
-            message = f"transaction {transaction_hash} was not mined"
-            raise DevnetError(message)
+        if self._by_the_clock:
+            await self.rpc.ask("evm_mine")  # its block comes now
+        answer = await self._receipt(transaction_hash)
         if int(answer["status"], 16) == 0:
             message = f"transaction {transaction_hash} reverted after it had been tried with success"
             raise RpcError(_REVERTED, message)
@@ -116,3 +115,15 @@ class Chain:
             contract_address=address_from_hex(created) if created else None,
             logs=tuple(answer["logs"]),
         )
+
+    async def _receipt(self, transaction_hash: str) -> Mapping[str, Any]:
+        """Wait until the transaction is in a block: anvil answers the sender a moment before."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_MINED_S):
+                while True:
+                    answer: Mapping[str, Any] | None = await self.rpc.ask("eth_getTransactionReceipt", transaction_hash)
+                    if answer is not None:
+                        return answer
+                    await asyncio.sleep(_POLL_S)
+        message = f"transaction {transaction_hash} was not mined within {_MINED_S:g} s"
+        raise DevnetError(message)
