@@ -160,13 +160,15 @@ class Shim:
             return [] if method == "eth_getLogs" else None
         result = told(method, await self._ask(method, *sent), faults=faults, gas_price_wei=self._gas_price_wei)
         if method in _HEADERS and isinstance(result, dict):
-            return await self._with_l1(result, faults)
+            # A block that is still being made has a hash already, and nothing is known by it.
+            known_by = None if sent[:1] == ["pending"] else result.get("hash")
+            return await self._with_l1(result, known_by, faults)
         return result
 
-    async def _with_l1(self, header: dict[str, Any], faults: Faults) -> dict[str, Any]:
+    async def _with_l1(self, header: dict[str, Any], known_by: str | None, faults: Faults) -> dict[str, Any]:
         if faults.l1_field is L1Field.ABSENT:
             return {name: value for name, value in header.items() if name != "l1BlockNumber"}
-        number = await self._l1_block(header.get("hash"))
+        number = await self._l1_block(known_by)
         return {**header, "l1BlockNumber": hex(number) if faults.l1_field is L1Field.HEX else number}
 
     async def _l1_block(self, block_hash: str | None) -> int:
