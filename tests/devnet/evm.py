@@ -84,7 +84,8 @@ class Evm:
         return answer["result"]
 
     def address(self, contract: str) -> str:
-        return "0x" + getattr(self.devnet.addresses, contract).hex()
+        address: bytes = getattr(self.devnet.addresses, contract)
+        return "0x" + address.hex()
 
     def _data(self, signature: str, arguments: Sequence[object]) -> str:
         types = split_types(signature[signature.index("(") + 1 : -1])

@@ -5,6 +5,8 @@ Contracts are named as in ``Addresses``.
 
 __all__ = ["EVENTS", "FUNCTIONS", "NAMES"]
 
+_TICKET = "(address,address,uint256,uint256,uint256,bytes32,bytes)"
+
 FUNCTIONS: dict[str, dict[str, str]] = {
     "controller": {
         "getContract(bytes32)": "e16c7d98",
@@ -89,7 +91,7 @@ FUNCTIONS: dict[str, dict[str, str]] = {
         "transcoderToRewardCaller(address)": "47621410",
     },
     "ticket_broker": {
-        "batchRedeemWinningTickets((address,address,uint256,uint256,uint256,bytes32,bytes)[],bytes[],uint256[])": "d01b808e",
+        f"batchRedeemWinningTickets({_TICKET}[],bytes[],uint256[])": "d01b808e",
         "cancelUnlock()": "c2c4c2c8",
         "claimableReserve(address,address)": "81779f38",
         "claimedReserve(address,address)": "4ac826da",
@@ -167,19 +169,29 @@ EVENTS: dict[str, dict[str, str]] = {
         "NewRound(uint256,bytes32)": "22f2fc17c5daf07db2379b3a03a8ef20a183f761097a58fce219c8a14619e786",
     },
     "bonding_manager": {
-        "Bond(address,address,address,uint256,uint256)": "e5917769f276ddca9f2ee7c6b0b33e1d1e1b61008010ce622c632dd20d168a23",
-        "EarningsClaimed(address,address,uint256,uint256,uint256,uint256)": "d7eab0765b772ea6ea859d5633baf737502198012e930f257f90013d9b211094",
+        "Bond(address,address,address,uint256,uint256)": (
+            "e5917769f276ddca9f2ee7c6b0b33e1d1e1b61008010ce622c632dd20d168a23"
+        ),
+        "EarningsClaimed(address,address,uint256,uint256,uint256,uint256)": (
+            "d7eab0765b772ea6ea859d5633baf737502198012e930f257f90013d9b211094"
+        ),
         "ParameterUpdate(string)": "9f5033568d78ae30f29f01e944f97b2216493bd19d1b46d429673acff3dcd674",
         "Rebond(address,address,uint256,uint256)": "9f5b64cc71e1e26ff178caaa7877a04d8ce66fde989251870e80e6fbee690c17",
         "Reward(address,uint256)": "619caafabdd75649b302ba8419e48cccf64f37f1983ac4727cfb38b57703ffc9",
         "TranscoderActivated(address,uint256)": "65d72d782835d64c3287844a829608d5abdc7e864cc9affe96d910ab3db665e9",
         "TranscoderDeactivated(address,uint256)": "fee3e693fc72d0a0a673805f3e606c551f4c677b9072444b90dd2d0406bc995c",
         "TranscoderUpdate(address,uint256,uint256)": "7346854431dbb3eb8e373c604abf89e90f4865b8447e1e2834d7b3e4677bf544",
-        "TransferBond(address,address,uint256,uint256,uint256)": "f136b986590e86cf1abd7b6600186a7a1178ad3cbbdf0f3312e79f6214a2a567",
+        "TransferBond(address,address,uint256,uint256,uint256)": (
+            "f136b986590e86cf1abd7b6600186a7a1178ad3cbbdf0f3312e79f6214a2a567"
+        ),
         "TreasuryReward(address,address,uint256)": "40e200718fe552021167687e5491d09f5931275b6f88f14a462650f0effb5237",
-        "Unbond(address,address,uint256,uint256,uint256)": "2d5d98d189bee5496a08db2a5948cb7e5e786f09d17d0c3f228eb41776c24a06",
+        "Unbond(address,address,uint256,uint256,uint256)": (
+            "2d5d98d189bee5496a08db2a5948cb7e5e786f09d17d0c3f228eb41776c24a06"
+        ),
         "WithdrawFees(address,address,uint256)": "4f1b51dd7a2fcb861aa2670f668be66835c4ee12b4bbbf037e4d0018f39819e4",
-        "WithdrawStake(address,uint256,uint256,uint256)": "1340f1a8f3d456a649e1a12071dfa15655e3d09252131d0f980c3b405cc8dd2e",
+        "WithdrawStake(address,uint256,uint256,uint256)": (
+            "1340f1a8f3d456a649e1a12071dfa15655e3d09252131d0f980c3b405cc8dd2e"
+        ),
         "RewardCallerSet(address,address)": "15932b87747cac36d3c505e86a946c6d3a79d9d7bdb79d81584d32bbe54516c2",
     },
     "ticket_broker": {
@@ -188,8 +200,12 @@ EVENTS: dict[str, dict[str, str]] = {
         "ReserveFunded(address,uint256)": "b52b99b9e83551fcbd069b559cc3e823e2a1a3bad8ece46561ea77524394c850",
         "Unlock(address,uint256,uint256)": "f7870c5b224cbc19873599e46ccfc7103934650509b1af0c3ce90138377c2004",
         "UnlockCancelled(address)": "fa044b7b93a40365dc68049797c2eb06918523d694e5d56e406cac3eb35578e5",
-        "WinningTicketRedeemed(address,address,uint256,uint256,uint256,uint256,bytes)": "c389eb51ed006dbf2528507f010efdf5225ea596e1e1741d74f550dab1925ee7",
-        "WinningTicketTransfer(address,address,uint256)": "8b87351a208c06e3ceee59d80725fd77a23b4129e1b51ca231fc89b40712649c",
+        "WinningTicketRedeemed(address,address,uint256,uint256,uint256,uint256,bytes)": (
+            "c389eb51ed006dbf2528507f010efdf5225ea596e1e1741d74f550dab1925ee7"
+        ),
+        "WinningTicketTransfer(address,address,uint256)": (
+            "8b87351a208c06e3ceee59d80725fd77a23b4129e1b51ca231fc89b40712649c"
+        ),
         "Withdrawal(address,uint256,uint256)": "df273cb619d95419a9cd0ec88123a0538c85064229baa6363788f743fff90deb",
     },
     "service_registry": {

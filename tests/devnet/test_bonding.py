@@ -3,6 +3,7 @@
 import pytest
 
 from baton.devnet import Account, Devnet
+from baton.kernel.ids import Address
 from tests.devnet.evm import Evm, Reverted
 from tests.devnet.tickets import Ticket, redeem
 from tests.support import run
@@ -199,8 +200,11 @@ def test_bond_can_be_given_away(devnet: Devnet, evm: Evm) -> None:
 
 
 def small_pool(devnet: Devnet, evm: Evm) -> tuple[Account, ...]:
-    """Five orchestrators with stakes 5 to 1 beside the first one, and no more places than that."""
-    members = tuple(Account(f"member {index}", *keyed(index)) for index in range(1, 6))
+    """Five orchestrators with stakes 5 to 1 beside the first one, and no more places than that.
+
+    Nobody signs for them: the chain sends in anybody's name.
+    """
+    members = tuple(Account(f"member {index}", Address(bytes([index]) * 20), bytes(32)) for index in range(1, 6))
     for index, member in enumerate(members):
         run(devnet.set_balance(member, ETHER))
         bond(devnet, evm, member, (5 - index) * LPT)
@@ -208,10 +212,6 @@ def small_pool(devnet: Devnet, evm: Evm) -> tuple[Account, ...]:
     evm.ask("anvil_setStorageAt", evm.address(BONDING), limit_slot(evm), f"0x{6:064x}")
     assert evm.read(BONDING, "getTranscoderPoolMaxSize()") == 6
     return members
-
-
-def keyed(index: int) -> tuple[bytes, bytes]:
-    return bytes([index]) * 20, bytes(32)  # nobody signs for them: the chain sends in anybody's name
 
 
 def limit_slot(evm: Evm) -> str:

@@ -39,7 +39,9 @@ def signed(devnet: Devnet, node: Evm, *, nonce: int | None = None, value: int = 
     sender = devnet.accounts.spare[0]
     transaction = {
         "chainId": int(node.ask("eth_chainId"), 16),
-        "nonce": int(node.ask("eth_getTransactionCount", sender.address_hex, "pending"), 16) if nonce is None else nonce,
+        "nonce": int(node.ask("eth_getTransactionCount", sender.address_hex, "pending"), 16)
+        if nonce is None
+        else nonce,
         "to": devnet.accounts.spare[1].address_hex,
         "value": value,
         "gas": 21000,
@@ -109,7 +111,7 @@ def test_transactions_of_nodes_are_mined_and_their_errors_told(devnet: Devnet, n
     assert node.ask("eth_getTransactionReceipt", sent)["status"] == "0x1"
     with pytest.raises(Reverted, match="nonce too low"):
         node.ask("eth_sendRawTransaction", signed(devnet, node, nonce=0))
-    with pytest.raises(Reverted, match="(?i)insufficient funds"):
+    with pytest.raises(Reverted, match=r"(?i)insufficient funds"):
         node.ask("eth_sendRawTransaction", signed(devnet, node, value=10**30))
 
 
@@ -143,7 +145,7 @@ def test_faults_hit_the_calls_they_are_about_as_often_as_told(devnet: Devnet, no
     node.ask("eth_blockNumber")
     for _ in range(2):
         node.ask("eth_chainId")
-        with pytest.raises(Reverted, match="^busy$"):
+        with pytest.raises(Reverted, match=r"^busy$"):
             node.ask("eth_blockNumber")
     node.ask("eth_blockNumber")
 
@@ -230,7 +232,7 @@ def test_logs_may_lag_be_dropped_or_cost_too_much(devnet: Devnet, node: Evm) -> 
     run(devnet.misbehave(Faults(dropped_log_topics=(NEW_ROUND,))))
     assert node.ask("eth_getLogs", question) == []
     run(devnet.misbehave(Faults(max_log_range=2, log_range_message="too wide for me")))
-    with pytest.raises(Reverted, match="^too wide for me$"):
+    with pytest.raises(Reverted, match=r"^too wide for me$"):
         node.ask("eth_getLogs", question)
 
 

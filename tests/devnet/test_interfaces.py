@@ -47,7 +47,9 @@ def events_of(name: str) -> set[str]:
 
 @pytest.mark.parametrize("contract", FUNCTIONS)
 def test_functions_have_the_selectors_of_the_protocol(contract: str) -> None:
-    built = {function.signature: function.selector.hex() for function in artefact(ARTEFACTS[contract]).functions.values()}
+    built = {
+        function.signature: function.selector.hex() for function in artefact(ARTEFACTS[contract]).functions.values()
+    }
     expected = FUNCTIONS[contract]
     assert expected
     assert {signature: built.get(signature) for signature in expected} == expected
@@ -119,7 +121,7 @@ def test_proxy_without_target_says_so(devnet: Devnet, evm: Evm) -> None:
         "0x" + "00" * 20,
         bytes(20),
     )
-    with pytest.raises(Reverted, match="^target contract must be registered$"):
+    with pytest.raises(Reverted, match=r"^target contract must be registered$"):
         evm.read("ticket_broker", "unlockPeriod()")
 
 

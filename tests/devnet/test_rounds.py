@@ -34,14 +34,14 @@ def test_initialization_stores_a_hash_and_tells_it(devnet: Devnet, evm: Evm) -> 
     assert new_round.data == stored != bytes(32)
     block = evm.read("rounds_manager", "blockNum()") - 1
     assert evm.read("rounds_manager", "blockHash(uint256)", block, returns="bytes32") == stored
-    with pytest.raises(Reverted, match="^round already initialized$"):
+    with pytest.raises(Reverted, match=r"^round already initialized$"):
         evm.send(devnet.accounts.spare[0], "rounds_manager", "initializeRound()")
 
 
 def test_initialization_waits_for_the_end_of_a_pause(devnet: Devnet, evm: Evm) -> None:
     run(devnet.next_round(initialize=False))
     run(devnet.pause())
-    with pytest.raises(Reverted, match="^system is paused$"):
+    with pytest.raises(Reverted, match=r"^system is paused$"):
         evm.send(devnet.accounts.spare[0], "rounds_manager", "initializeRound()")
     run(devnet.unpause())
     evm.send(devnet.accounts.spare[0], "rounds_manager", "initializeRound()")
@@ -103,11 +103,11 @@ def test_settings_are_the_owners_alone(devnet: Devnet, evm: Evm) -> None:
         ("bonding_manager", "setNumActiveTranscoders(uint256)"),
         ("minter", "setInflationChange(uint256)"),
     ):
-        with pytest.raises(Reverted, match="^caller must be Controller owner$"):
+        with pytest.raises(Reverted, match=r"^caller must be Controller owner$"):
             evm.send(devnet.accounts.spare[0], contract, signature, 1)
-    with pytest.raises(Reverted, match="^caller must be Controller$"):
+    with pytest.raises(Reverted, match=r"^caller must be Controller$"):
         evm.send(devnet.accounts.deployer, "ticket_broker", "setController(address)", bytes(20))
-    with pytest.raises(Reverted, match="^caller must be RoundsManager$"):
+    with pytest.raises(Reverted, match=r"^caller must be RoundsManager$"):
         evm.send(devnet.accounts.deployer, "bonding_manager", "setCurrentRoundTotalActiveStake()")
 
 

@@ -56,17 +56,17 @@ def test_unlock_withdraw_and_what_forbids_them(devnet: Devnet, evm: Evm) -> None
     gateway, nobody = devnet.accounts.gateway, devnet.accounts.spare[0]
     now = run(devnet.current_round())
     for call in ("unlock()", "withdraw()"):
-        with pytest.raises(Reverted, match="^sender deposit and reserve are zero$"):
+        with pytest.raises(Reverted, match=r"^sender deposit and reserve are zero$"):
             evm.send(nobody, "ticket_broker", call)
     for call in ("cancelUnlock()", "withdraw()"):
-        with pytest.raises(Reverted, match="^no unlock request in progress$"):
+        with pytest.raises(Reverted, match=r"^no unlock request in progress$"):
             evm.send(gateway, "ticket_broker", call)
     (unlock,) = evm.send(gateway, "ticket_broker", "unlock()")
     assert (unlock.topic, unlock.words) == (UNLOCK, (now, now + 2))
     assert info(evm, gateway.address)[1] == now + 2
-    with pytest.raises(Reverted, match="^unlock already initiated$"):
+    with pytest.raises(Reverted, match=r"^unlock already initiated$"):
         evm.send(gateway, "ticket_broker", "unlock()")
-    with pytest.raises(Reverted, match="^account is locked$"):
+    with pytest.raises(Reverted, match=r"^account is locked$"):
         evm.send(gateway, "ticket_broker", "withdraw()")
     (cancelled,) = evm.send(gateway, "ticket_broker", "cancelUnlock()")
     assert cancelled.topic == CANCELLED
@@ -98,7 +98,7 @@ def test_ticket_of_an_unlocking_sender_is_good_until_its_round(devnet: Devnet, e
     first, second = (Ticket.of(devnet, evm, nonce=nonce, face_value=1) for nonce in (1, 2))
     redeem(evm, devnet.accounts.keeper, first)
     run(devnet.next_round())
-    with pytest.raises(Reverted, match="^sender is unlocked$"):
+    with pytest.raises(Reverted, match=r"^sender is unlocked$"):
         redeem(evm, devnet.accounts.keeper, second)
 
 
@@ -146,7 +146,7 @@ def test_old_rule_uses_a_ticket_up_for_dust_and_the_new_one_keeps_it(devnet: Dev
     someone = devnet.accounts.spare[0]
     run(devnet.fund_gateway(someone, deposit_wei=1))
     ticket = Ticket.of(devnet, evm, key=someone.private_key, sender=someone.address)
-    with pytest.raises(Reverted, match="^sender deposit and reserve insufficient to cover ticket face value$"):
+    with pytest.raises(Reverted, match=r"^sender deposit and reserve insufficient to cover ticket face value$"):
         redeem(evm, someone, ticket)
     assert not evm.read("ticket_broker", "usedTickets(bytes32)", ticket.hash, returns="bool")
     run(devnet.use_broker_rule(BrokerRule.ANY_FUNDS))
@@ -171,9 +171,9 @@ def test_fees_of_tickets_can_be_withdrawn(devnet: Devnet, evm: Evm) -> None:
     redeem(evm, devnet.accounts.keeper, Ticket.of(devnet, evm, face_value=2 * ETHER))
     run(devnet.next_round())
     withdraw = "withdrawFees(address,uint256)"
-    with pytest.raises(Reverted, match="^invalid recipient$"):
+    with pytest.raises(Reverted, match=r"^invalid recipient$"):
         evm.send(orchestrator, "bonding_manager", withdraw, bytes(20), 1)
-    with pytest.raises(Reverted, match="^insufficient fees to withdraw$"):
+    with pytest.raises(Reverted, match=r"^insufficient fees to withdraw$"):
         evm.send(orchestrator, "bonding_manager", withdraw, purse.address, 2 * ETHER + 1)
     before = int(evm.ask("eth_getBalance", purse.address_hex, "latest"), 16)
     evm.send(orchestrator, "bonding_manager", withdraw, purse.address, 2 * ETHER)

@@ -49,7 +49,7 @@ class BrokerRule(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Addresses:
-    """Where everything is. A node needs ``controller`` alone, and is told ``price_feed`` and ``ai_service_registry``."""
+    """Where everything is. A node is told ``controller``, and perhaps ``price_feed``; it finds the rest."""
 
     controller: Address
     l1_clock: Address
@@ -77,9 +77,7 @@ def contract_id(name: str) -> bytes:
 
 def contracts_at(addresses: Addresses) -> Mapping[str, Contract]:
     """Every contract by its field in ``Addresses``."""
-    return {
-        field: Contract(field, getattr(addresses, field), artefact(name)) for field, name in _ARTEFACTS.items()
-    }
+    return {field: Contract(field, getattr(addresses, field), artefact(name)) for field, name in _ARTEFACTS.items()}
 
 
 async def deploy(chain: Chain, owner: Account, options: DevnetOptions) -> Addresses:
@@ -120,7 +118,9 @@ async def deploy(chain: Chain, owner: Account, options: DevnetOptions) -> Addres
         l2_lpt_data_cache=cache.address,
         treasury=treasury.address,
         minter=minter.address,
-        bonding_manager=await proxied("BondingManager", await chain.create(owner, "BondingManager", controller.address)),
+        bonding_manager=await proxied(
+            "BondingManager", await chain.create(owner, "BondingManager", controller.address)
+        ),
         rounds_manager=await proxied("RoundsManager", await chain.create(owner, "RoundsManager", controller.address)),
         ticket_broker=broker,
         service_registry=await proxied(

@@ -42,7 +42,7 @@ def render(
 def parse(document: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of ``Devnet``. Raises ``KeyError``, ``TypeError`` or ``ValueError`` for another document."""
     accounts = document["accounts"]
-    options = {
+    options: dict[str, Any] = {
         name: int(value) if isinstance(value, str) and name != "service_uri" else value
         for name, value in document["options"].items()
     }

@@ -111,15 +111,16 @@ def _number(tag: object) -> int | None:
 
 def told(method: str, result: Any, *, faults: Faults, gas_price_wei: int) -> Any:  # noqa: ANN401 -- any JSON
     """The chain's answer as the reader gets it; headers are finished by whoever knows the L1 clock."""
-    frozen = faults.frozen_head
     if method == "eth_gasPrice":
         return hex(gas_price_wei)
     if method == "eth_maxPriorityFeePerGas":
         return "0x0"  # Arbitrum serves in order of arrival; tips buy nothing
     if method == "eth_getLogs" and isinstance(result, list):
         return [log for log in result if not (log["topics"] and log["topics"][0] in faults.dropped_log_topics)]
-    if frozen is None:
-        return result
+    return result if faults.frozen_head is None else _told_of_frozen(method, result, faults.frozen_head)
+
+
+def _told_of_frozen(method: str, result: Any, frozen: int) -> Any:  # noqa: ANN401 -- any JSON
     if method == "eth_blockNumber":
         return hex(frozen)
     if method in _MINED and isinstance(result, dict) and (_number(result.get("blockNumber")) or 0) > frozen:

@@ -215,8 +215,8 @@ class Devnet:
             return document
 
     async def _put(self, document: Mapping[str, Any]) -> None:
-        async with aiohttp.ClientSession() as client:
-            async with client.put(f"{self.rpc_url}/faults", json=document) as response:
-                if response.status != _HTTP_OK:
-                    message = f"the shim refuses the faults: {await response.text()}"
-                    raise DevnetError(message)
+        url = f"{self.rpc_url}/faults"
+        async with aiohttp.ClientSession() as client, client.put(url, json=document) as response:
+            if response.status != _HTTP_OK:
+                message = f"the shim refuses the faults: {await response.text()}"
+                raise DevnetError(message)

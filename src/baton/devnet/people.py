@@ -48,9 +48,7 @@ async def fund_gateway(
     )
 
 
-async def settle(
-    chain: Chain, contracts: Mapping[str, Contract], accounts: Accounts, options: DevnetOptions
-) -> None:
+async def settle(chain: Chain, contracts: Mapping[str, Contract], accounts: Accounts, options: DevnetOptions) -> None:
     """Two rounds' worth of preparation: at the end the orchestrators are active in an initialized round."""
     rounds = contracts["rounds_manager"]
     await chain.transact(accounts.keeper, rounds, "initializeRound")

@@ -48,7 +48,9 @@ class _Cut(Exception):  # noqa: N818 -- a fault on purpose
 class Shim:
     """Answers questions for one chain."""
 
-    def __init__(self, *, url: str, addresses: Addresses, options: DevnetOptions, client: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, *, url: str, addresses: Addresses, options: DevnetOptions, client: aiohttp.ClientSession
+    ) -> None:
         """``url`` is anvil's."""
         self._url = url
         self._clock = to_checksum_hex(addresses.l1_clock)
@@ -104,19 +106,9 @@ class Shim:
 
     async def _answer(self, question: object) -> dict[str, Any]:
         """The JSON-RPC answer to one question."""
-        if not isinstance(question, dict) or not isinstance(question.get("method"), str):
-            return _error(None, _INVALID_REQUEST, "invalid request")
-        method, params, asker = question["method"], question.get("params") or [], question.get("id")
-        if method not in METHODS:
-            return _error(asker, _NO_METHOD, f"the method {method} does not exist/is not available")
-        if not isinstance(params, list):
-            return _error(asker, _INVALID_REQUEST, "parameters must be a list")
+        asker = question.get("id") if isinstance(question, dict) else None
         try:
-            swallowed = await self._misbehave(method)
-            if swallowed and method == "eth_sendRawTransaction":
-                result: Any = "0x" + keccak256(bytes.fromhex(str(params[0]).removeprefix("0x"))).hex()
-            else:
-                result = await self._result(method, params)
+            return {"jsonrpc": "2.0", "id": asker, "result": await self._outcome(question)}
         except Refusal as refusal:
             return _error(asker, refusal.code, refusal.message)
         except _ChainSaysNoError as no:
@@ -125,7 +117,19 @@ class Shim:
             return _error(asker, _INVALID_REQUEST, "invalid parameters")
         except (aiohttp.ClientError, TimeoutError) as error:
             return _error(asker, _INTERNAL, f"the chain does not answer: {type(error).__name__}")
-        return {"jsonrpc": "2.0", "id": asker, "result": result}
+
+    async def _outcome(self, question: object) -> Any:  # noqa: ANN401 -- any JSON
+        if not isinstance(question, dict) or not isinstance(question.get("method"), str):
+            raise Refusal(_INVALID_REQUEST, "invalid request")
+        method, params = question["method"], question.get("params") or []
+        if method not in METHODS:
+            raise Refusal(_NO_METHOD, f"the method {method} does not exist/is not available")
+        if not isinstance(params, list):
+            raise Refusal(_INVALID_REQUEST, "parameters must be a list")
+        swallowed = await self._misbehave(method)
+        if swallowed and method == "eth_sendRawTransaction":
+            return "0x" + keccak256(bytes.fromhex(str(params[0]).removeprefix("0x"))).hex()
+        return await self._result(method, params)
 
     async def _misbehave(self, method: str) -> bool:
         """Do what the first rule that fits says; whether a transaction shall be swallowed."""

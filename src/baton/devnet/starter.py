@@ -79,9 +79,7 @@ async def _served(anvil: Anvil, options: DevnetOptions) -> AsyncIterator[Devnet]
         message = f"the chain could not be set up: {error}"
         raise DevnetError(message) from error
     async with running_shim(url=anvil.url, addresses=addresses, options=options) as rpc_url:
-        yield Devnet(
-            rpc_url=rpc_url, control_url=anvil.url, addresses=addresses, accounts=accounts, options=options
-        )
+        yield Devnet(rpc_url=rpc_url, control_url=anvil.url, addresses=addresses, accounts=accounts, options=options)
 
 
 async def _beat(devnet: Devnet, l1_block_time_s: float) -> None:

@@ -21,9 +21,7 @@ _USUAL_PORT = 8545
 
 @click.command("devnet")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port of the RPC endpoint. [8545, or a free one]")
-@click.option(
-    "--round-length", type=click.IntRange(min=2), default=50, show_default=True, help="L1 blocks of a round."
-)
+@click.option("--round-length", type=click.IntRange(min=2), default=50, show_default=True, help="L1 blocks of a round.")
 @click.option(
     "--block-time", type=click.FloatRange(min=0.05), default=1.0, show_default=True, help="Seconds between blocks."
 )
@@ -71,18 +69,24 @@ def command(**choices: Any) -> None:  # noqa: ANN401 -- click's own parameters, 
 
 
 def _options(
-    *, port: int | None, no_rounds: bool, block_time: float, l1_block_time: float, service_uri: str | None, **rest: int
+    *,
+    port: int | None,
+    no_rounds: bool,
+    block_time: float,
+    l1_block_time: float,
+    service_uri: str | None,
+    **rest: Any,  # noqa: ANN401 -- options whose names are the fields'
 ) -> "DevnetOptions":
     from baton.devnet import DevnetOptions
 
-    uri = {} if service_uri is None else {"service_uri": service_uri}
+    if service_uri is not None:
+        rest["service_uri"] = service_uri
     return DevnetOptions(
         port=_usual_or_free_port() if port is None else port,
         initialize_rounds=not no_rounds,
         block_time_s=block_time,
         l1_block_time_s=l1_block_time,
         **rest,
-        **uri,
     )
 
 
