@@ -9,12 +9,14 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from baton.devnet import Devnet, DevnetError, DevnetOptions, Faults, running_devnet
-from baton.devnet.tools import node_command
 from tests.support import run
+
+if TYPE_CHECKING:  # a plugin of every test process: what it needs is imported where a test needs it
+    from baton.devnet import Devnet, DevnetOptions
 
 __all__ = ["CACHE", "devnet", "devnet_session", "need_npm"]
 
@@ -26,6 +28,8 @@ _START_S = 320.0
 
 def need_npm() -> None:
     """Skip the test where no npm is to be had."""
+    from baton.devnet.tools import DevnetError, node_command
+
     try:
         node_command()
     except DevnetError:
@@ -35,7 +39,7 @@ def need_npm() -> None:
 class Keeper(threading.Thread):
     """Holds a devnet in an event loop of its own."""
 
-    def __init__(self, options: DevnetOptions) -> None:
+    def __init__(self, options: "DevnetOptions") -> None:
         super().__init__(name="devnet", daemon=True)
         self._options = options
         self._ready: Future[Devnet] = Future()
@@ -47,6 +51,8 @@ class Keeper(threading.Thread):
             runner.run(self._hold())
 
     async def _hold(self) -> None:
+        from baton.devnet import running_devnet
+
         try:
             async with running_devnet(self._options, cache=CACHE) as devnet:
                 self._ready.set_result(devnet)
@@ -57,7 +63,7 @@ class Keeper(threading.Thread):
                 return
             raise
 
-    def __enter__(self) -> Devnet:
+    def __enter__(self) -> "Devnet":
         self.start()
         return self._ready.result(_START_S)
 
@@ -67,22 +73,26 @@ class Keeper(threading.Thread):
 
 
 @pytest.fixture(scope="session")
-def devnet_session() -> Iterator[Devnet]:
+def devnet_session() -> "Iterator[Devnet]":
     """The chain of this test process, in whatever state tests left it. Tests take ``devnet``."""
+    from baton.devnet import DevnetOptions
+
     need_npm()
     with Keeper(DevnetOptions()) as chain:
         yield chain
 
 
 @pytest.fixture
-def devnet(devnet_session: Devnet) -> Iterator[Devnet]:
+def devnet(devnet_session: "Devnet") -> "Iterator[Devnet]":
     """A chain as ``running_devnet`` makes it: one active orchestrator, two gateways, an initialized round."""
     snapshot = run(devnet_session.snapshot())
     yield devnet_session
     run(_reset(devnet_session, snapshot))
 
 
-async def _reset(chain: Devnet, snapshot: str) -> None:
+async def _reset(chain: "Devnet", snapshot: str) -> None:
+    from baton.devnet import Faults
+
     await chain.misbehave(Faults())
     await chain.set_gas_price(chain.options.gas_price_wei)
     await chain.revert(snapshot)

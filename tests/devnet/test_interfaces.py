@@ -161,6 +161,8 @@ def test_many_reads_in_one_call(devnet: Devnet, evm: Evm) -> None:
     assert second == (False, b"")
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(240)
 def test_committed_artefacts_are_what_the_sources_compile_to() -> None:
     need_npm()
     fresh = compile_contracts(CACHE)

@@ -17,6 +17,7 @@ import pytest
 from baton.devnet import Accounts, Devnet, DevnetError, DevnetOptions, RpcError, running_devnet
 from baton.devnet import tools as devnet_tools
 from baton.devnet.accounts import account
+from baton.devnet.jsonrpc import Rpc
 from tests.devnet.fixtures import CACHE, need_npm
 from tests.support import eventually, run
 
@@ -120,6 +121,20 @@ def test_two_devnets_with_clocks_of_their_own_stand_side_by_side() -> None:
             assert await still.current_round() == 20_001
             await ticking.transact(ticking.accounts.orchestrator, "service_registry", "setServiceURI", "https://a.b:1")
         await eventually(lambda: len(anvils(os.getpid())) <= 1 or None, what="chains are gone")
+
+    run(scenario(), deadline_s=40)
+
+
+def test_chain_may_pretend_to_be_the_real_one() -> None:
+    need_npm()
+
+    async def scenario() -> None:
+        async with running_devnet(DevnetOptions(chain_id=42161, orchestrators=0, gateways=0), cache=CACHE) as devnet:
+            shown = await Rpc(devnet.rpc_url).ask("eth_getBlockByNumber", "latest", False)
+            assert int(await Rpc(devnet.rpc_url).ask("eth_chainId"), 16) == 42161
+            # Anvil fills this field on such chains by itself, and with its own height.
+            assert int(shown["l1BlockNumber"], 16) == await devnet.l1_block()
+            assert await devnet.call("bonding_manager", "getTranscoderPoolSize") == 0
 
     run(scenario(), deadline_s=40)
 

@@ -200,7 +200,7 @@ class Devnet:
         What happened in the replaced blocks never happened, transactions and L1 clock included.
         """
         await self.chain.rpc.ask("anvil_rollback", depth)
-        await self.chain.rpc.ask("evm_increaseTime", 1)  # else the new blocks could be the old ones again
+        # Headers hold a random word, so the new blocks are never the old ones again.
         return await self.mine(depth if blocks is None else blocks)
 
     # The endpoint
