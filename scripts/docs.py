@@ -12,7 +12,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
-from baton.config.flags import FLAGS, Flag  # noqa: E402 -- the path is set above, so that no install is needed
+from baton.config.flag import Flag  # noqa: E402 -- the path is set above, so that no install is needed
+from baton.config.flags import FLAGS  # noqa: E402 -- likewise
 from baton.config.later import LATER  # noqa: E402 -- likewise
 from baton.config.livepeer import SPELLINGS, Spelling  # noqa: E402 -- likewise
 from baton.kernel import errors  # noqa: E402 -- likewise

@@ -123,6 +123,17 @@ def test_engine_code_is_reached_over_its_pipe_only() -> None:
     assert not found, found
 
 
+def test_the_library_that_lifts_the_recursion_limit_is_loaded_where_it_is_put_back() -> None:
+    found = [
+        f"{module.where}:{arrow.line}"
+        for module in modules("src/baton")
+        for arrow in module.imports
+        if arrow.target.partition(".")[0] in {"eth_account", "eth_keys", "eth_keyfile", "py_ecc"}
+        and module.name != "baton.chain.signer"
+    ]
+    assert not found, found
+
+
 def test_importing_the_whole_node_loads_no_codec_and_lifts_no_guard() -> None:
     names = [
         module.name

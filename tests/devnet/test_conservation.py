@@ -1,6 +1,5 @@
 """Whatever people do, in whatever order: nothing is owed that is not there, and the pool is what its rules say."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import hypothesis
@@ -133,9 +132,9 @@ class World:
 
 
 @pytest.fixture
-def chain(devnet_session: Devnet) -> Iterator[Devnet]:
+def chain(devnet_session: Devnet) -> Devnet:
     """Put back by each example itself."""
-    yield devnet_session
+    return devnet_session
 
 
 @pytest.mark.slow

@@ -6,12 +6,17 @@ Nothing here decides anything about segments or money: it picks adapters and wir
 import asyncio
 import contextlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import structlog
 
+from baton.app.cards import Cards, Unwatched, offered_ids
+from baton.app.cell import engine_cell
+from baton.app.engine import told, tuning_of
 from baton.app.gauges import Gauges
+from baton.app.reload import Reload
 from baton.app.session_limit import LiveSessionLimit
 from baton.app.stores import bucket_account, media_store, store_kind
 from baton.app.use_cases import Adapters, Served, port_application
@@ -19,24 +24,26 @@ from baton.app.view import NodeView, Tally
 from baton.chain.signer import KeystoreSigner, NoSigner
 from baton.config.load import Loaded
 from baton.config.model import PortSettings, Settings
+from baton.devices.nvml import NvmlInventory
 from baton.jobs.ports import SegmentFetcher, Signer
 from baton.jobs.streams import Streams
-from baton.kernel.capabilities import Capabilities, Capability, capability_name
+from baton.kernel.capabilities import Capabilities, Capability
 from baton.kernel.clock import SystemClock
 from baton.kernel.errors import ExitCode
 from baton.kernel.metrics import SilentMetrics
 from baton.kernel.version import NODE_VERSION, VERSION
-from baton.media.job import EncoderTuning
 from baton.media.pool import EnginePool
+from baton.media.process import ChildCommand
 from baton.node.drain import Drain
 from baton.node.health import Fact, Health
+from baton.node.manager import ServiceManager
 from baton.node.service import Criticality, Service
 from baton.node.supervisor import Node
 from baton.ops.api import ManagementPort, MetricsPage
 from baton.ops.known_routes import KnownRoutes
 from baton.ops.logs import LogVerbosity
 from baton.ops.metrics import PrometheusMetrics, node_id
-from baton.ops.status import StatusBoard
+from baton.ops.status import EngineTest, StatusBoard
 from baton.storage.bucket import BucketMediaStore, SessionStores
 from baton.storage.data_dir import DataDir
 from baton.storage.directory import DirectoryMediaStore
@@ -73,21 +80,23 @@ _NODE_CAPABILITIES = (
 """What the node itself provides, whatever its engine can do."""
 
 
-def run(loaded: Loaded) -> int:
-    """Run a node until it is told to stop; returns the exit code of the process.
+def run(loaded: Loaded, again: Callable[[], Loaded]) -> int:
+    """Run a node until it is told to stop; returns the exit code of the process. ``again`` reads the settings anew.
 
     Raises:
         StartError: the data directory or the key cannot be used.
     """
-    return asyncio.run(_live(loaded))
+    return asyncio.run(_live(loaded, again))
 
 
-async def _live(loaded: Loaded) -> ExitCode:
+async def _live(loaded: Loaded, again: Callable[[], Loaded]) -> ExitCode:
     settings = loaded.settings
     _announce()
     with DataDir.acquire(settings.data_dir) as data_dir:
-        assembly = Assembly(loaded, data_dir, await _signer(settings))
-        return await assembly.node().run()
+        signer = await _signer(settings)
+        cards = await Cards.find(settings.engine.nvidia, inventory=lambda: NvmlInventory(clock=SystemClock()))
+        assembly = Assembly(loaded, data_dir, signer, cards)
+        return await assembly.node(again).run()
 
 
 async def _signer(settings: Settings) -> Signer:
@@ -115,12 +124,14 @@ class _Offer:
 class Assembly:
     """One node in the making."""
 
-    def __init__(self, loaded: Loaded, data_dir: DataDir, signer: Signer) -> None:
+    def __init__(self, loaded: Loaded, data_dir: DataDir, signer: Signer, cards: Cards) -> None:
         """Makes every adapter; nothing runs yet."""
+        self._cards = cards
         settings = self._settings = loaded.settings
         self._loaded = loaded
         self._signer = signer
         self._clock = SystemClock()
+        self._verbosity = LogVerbosity(settings.logs.level)
         self._prometheus = (
             PrometheusMetrics(
                 node_id=node_id(settings.key.account_hex), per_stream=settings.management.metrics_per_stream
@@ -132,6 +143,7 @@ class Assembly:
         self._drain = Drain()
         self._health = Health(drain=self._drain, metrics=self._metrics)
         self._offer = _Offer(_offering(()))
+        self._engine_test = EngineTest()
         self._keys = TokenSecrets.load(data_dir.token_secrets, clock=self._clock)
         self._fetcher = HttpSegmentFetcher(allow_private=settings.access.fetch_private_networks)
         self._poster = HttpObjectPoster(allow_private=settings.access.fetch_private_networks)
@@ -144,7 +156,7 @@ class Assembly:
         )
         self._spool = FileSpool(folder=data_dir.work, metrics=self._metrics)
         self._webhook = self._auth_webhook()
-        self._pool = self._engine_pool()
+        self._pool = self._engine_pool(data_dir)
         self._streams = Streams(
             table=SessionTable(limit=settings.video.max_sessions),
             stores=SessionStores(own=self._store, poster=self._poster, metrics=self._metrics),
@@ -174,17 +186,18 @@ class Assembly:
             return None
         return HttpAuthWebhook(url=access.auth_webhook_url, clock=self._clock, timeout_s=access.auth_webhook_timeout_s)
 
-    def _engine_pool(self) -> EnginePool | None:
+    def _engine_pool(self, data_dir: DataDir) -> EnginePool | None:
         engine = self._settings.engine
         if not self._settings.video.transcoder:
             return None
         return EnginePool(
             children=engine.children,
-            tuning=EncoderTuning(preset=engine.preset, threads=engine.threads),
+            tuning=tuning_of(engine),
             memory_limit_bytes=engine.memory_limit_bytes,
             recycle_after_jobs=engine.recycle_after_jobs,
             clock=self._clock,
             metrics=self._metrics,
+            command=ChildCommand(cell=engine_cell(self._settings, data_dir)),
         )
 
     def _certificate_source(self, port: PortSettings, data_dir: DataDir) -> CertificateSource | None:
@@ -248,6 +261,7 @@ class Assembly:
             store_limit_bytes=settings.storage.memory_limit_bytes if self._account is None else 0,
             tally=self._metrics,
             clock=self._clock,
+            cards=self._cards.status,
         )
         board = StatusBoard(
             view=view,
@@ -258,6 +272,7 @@ class Assembly:
             service_uri=settings.port.service_uri,
             session_limit=self._session_limit,
             settings=self._loaded.provenance,
+            engine_test=lambda: self._engine_test,
         )
         return ManagementPort(
             bind=settings.management.bind,
@@ -266,7 +281,7 @@ class Assembly:
             drain=self._drain,
             known=KnownRoutes(
                 session_limit=self._session_limit,
-                verbosity=LogVerbosity(settings.logs.level),
+                verbosity=self._verbosity,
                 transcodes=settings.video.transcoder,
             ),
             metrics=self._metrics_page(),
@@ -280,16 +295,22 @@ class Assembly:
 
     # Services.
 
-    def node(self) -> Node:
+    def node(self, again: Callable[[], Loaded]) -> Node:
         """The node with all its services in the order of their start."""
         restartable = Criticality.RESTARTABLE
+        manager = ServiceManager(os.environ)
+        manager.attend(self._drain)
+        reload = Reload(self._loaded, again, self._verbosity, self._certificate, manager)
         services = [
+            Service("service manager", manager.run, restartable),
+            Service("reload", reload.run, restartable),
             self._management.as_service(),
             Service("token secrets", self._keys.run, restartable),
             Service("clients", _rest, stop=self._close_clients),
             self._store_service(),
             Service("spool", _rest, start=self._clean_spool, stop=self._close_spool),
         ]
+        services += self._cards.services(watch=Unwatched(), clock=self._clock, metrics=self._metrics)
         if self._pool is not None:
             ready = self._health.fact("engine", reason="the transcoding engine has not been tested yet")
             services += [
@@ -320,6 +341,7 @@ class Assembly:
             busy=self._busy,
             drain_timeout_s=self._settings.lifecycle.drain_timeout_s,
             metrics=self._metrics,
+            hangup=reload.ask,
         )
         self._management.answer_to(node)
         return node
@@ -358,15 +380,8 @@ class Assembly:
         if self._pool is None:
             return
         report = await self._pool.probe()
-        self._offer.capabilities = _offering(report.capability_ids)
-        log.info(
-            "engine tested",
-            engine=report.engine,
-            encoders=report.encoders,
-            offers=[capability_name(i) for i in report.capability_ids],
-        )
-        for capability_id, reason in report.refused:
-            log.info("not offered", capability=capability_name(capability_id), reason=reason)
+        self._offer.capabilities = _offering(offered_ids(report.capability_ids, self._settings.engine))
+        self._engine_test = told(report, self._settings.engine)
         ready.hold()
 
 

@@ -9,7 +9,7 @@ from baton.kernel.capabilities import Capabilities, capability_name, ids_from_bi
 from baton.kernel.clock import Clock
 from baton.kernel.metrics import Metrics
 from baton.media.pool import EnginePool
-from baton.ops.status import EngineStatus, SessionStatus, StoreStatus
+from baton.ops.status import CardStatus, EngineStatus, SessionStatus, StoreStatus
 
 __all__ = ["KeepsObjects", "NodeView", "Tally", "engine_name"]
 
@@ -83,8 +83,10 @@ class NodeView:
         store_limit_bytes: int,
         tally: Tally,
         clock: Clock,
+        cards: Callable[[], tuple[CardStatus, ...]] = tuple,
     ) -> None:
-        """``pool`` None on a node that transcodes nothing."""
+        """``pool`` None on a node that transcodes nothing; ``cards`` tells of those in use."""
+        self._cards = cards
         self._capabilities = capabilities
         self._streams = streams
         self._pool = pool
@@ -120,6 +122,10 @@ class NodeView:
             EngineStatus(name=engine_name(child.place), state=child.state, pid=child.pid, jobs=child.jobs_done)
             for child in children
         )
+
+    def cards(self) -> tuple[CardStatus, ...]:
+        """Cards in use, in the operator's order."""
+        return self._cards()
 
     def store(self) -> StoreStatus:
         """The rendition store."""

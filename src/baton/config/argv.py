@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from baton.config.flags import FLAGS, Flag
+from baton.config.flag import Flag
+from baton.config.flags import FLAGS
 from baton.config.later import LATER, is_later_switch, later_reason
 from baton.kernel.redaction import printable
 

@@ -6,47 +6,19 @@ with its defaults. Settings that later versions bring are in ``config.later``.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from baton.config import addresses, values
-from baton.config.model import LogFormat
+from baton.config.devices import device_list
+from baton.config.encoding_flags import ENCODING
+from baton.config.flag import TRANSCODING, Flag
+from baton.config.model import LogFormat, SandboxMode
 from baton.config.values import BadValueError, Base, Kind, Raw, read_text
 
-__all__ = ["FLAGS", "LOG_LEVELS", "X264_PRESETS", "Flag"]
-
-
-@dataclass(frozen=True, slots=True)
-class Flag:
-    """One setting. ``target`` is the dotted field of ``config.model.Settings``; ``default`` is text as typed."""
-
-    name: str
-    target: str
-    kind: Kind
-    default: str
-    help: str
-    group: str
-    default_note: str = ""
-    """What an empty default means, for the reference page."""
-    secret: bool = False
-    """Its value is never shown anywhere."""
-    value_or_file: bool = False
-    """When the text names an existing, non-empty file, the file's content is the value."""
-    short: str = ""
-
-    @property
-    def option(self) -> str:
-        """The long option of the command line."""
-        return f"--{self.name}"
-
-    @property
-    def variable(self) -> str:
-        """The environment variable."""
-        return "BATON_" + self.name.upper().replace("-", "_")
+__all__ = ["FLAGS", "LOG_LEVELS"]
 
 
 LOG_LEVELS = ("error", "warning", "info", "debug")
-X264_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 _WARNING_VERBOSITY, _INFO_VERBOSITY, _DEBUG_VERBOSITY = 1, 3, 5
 
 
@@ -81,7 +53,8 @@ def _read_sessions(raw: Raw, base: Base) -> int:
     try:
         return int(str(values.count(1, _MOST_SESSIONS).read(text, base)))
     except BadValueError:
-        message = "must be 'auto' or greater than zero"
+        # The reference's sentence, and what it does not say: 'auto' is refused beside a transcoder of the node's own.
+        message = "must be 'auto' or greater than zero (a number here: 'auto' is for remote transcoders)"
         raise BadValueError(message) from None
 
 
@@ -92,7 +65,8 @@ _B = values.boolean()
 _KIB, _MIB, _GIB = 1 << 10, 1 << 20, 1 << 30
 _DAY_S = 86_400.0
 
-_ADDRESSES, _VIDEO, _STORE, _ACCESS = "Network and addresses", "Transcoding", "Renditions", "Access"
+_ADDRESSES, _STORE, _ACCESS = "Network and addresses", "Renditions", "Access"
+_VIDEO = TRANSCODING
 _KEYS, _LIMITS, _OPS = "Keys", "Limits of the service port", "Running the node"
 
 _ROWS = (
@@ -169,6 +143,23 @@ _ROWS = (
     ),
     # Transcoding.
     Flag("transcoder", "video.transcoder", _B, "true", "Transcode on this machine.", _VIDEO),
+    Flag(
+        "nvidia",
+        "engine.nvidia",
+        device_list(),
+        "",
+        "NVIDIA cards to transcode on, numbered as `nvidia-smi -L` lists them.",
+        _VIDEO,
+        default_note="software only",
+    ),
+    Flag(
+        "test-transcoder",
+        "engine.offer_tested",
+        _B,
+        "true",
+        "With cards: offer all that their test proved. False: of that, only what every node must be able to do.",
+        _VIDEO,
+    ),
     Flag("max-sessions", "video.max_sessions", _SESSIONS, "10", "Streams that may be open at once.", _VIDEO),
     Flag(
         "engine-children",
@@ -178,14 +169,7 @@ _ROWS = (
         "Segments transcoded at the same time, one per child process.",
         _VIDEO,
     ),
-    Flag(
-        "encoder-preset",
-        "engine.preset",
-        values.choice(*X264_PRESETS),
-        "medium",
-        "Speed preset of the software encoders: faster costs quality.",
-        _VIDEO,
-    ),
+    *ENCODING,
     Flag(
         "engine-threads",
         "engine.threads",
@@ -209,6 +193,23 @@ _ROWS = (
         "500",
         "An engine child is replaced after this many segments.",
         _VIDEO,
+    ),
+    Flag(
+        "engine-sandbox",
+        "engine.sandbox",
+        values.enumeration(SandboxMode),
+        "auto",
+        "Keep engine children from files, network and processes. `auto`: as far as the kernel can. `require`: or end.",
+        _VIDEO,
+    ),
+    Flag(
+        "engine-paths",
+        "engine.paths",
+        values.patterns(),
+        "",
+        "Device nodes and folders that engine children may use besides, like `/dev/dri`.",
+        _VIDEO,
+        default_note="the nodes of the cards that a child works on",
     ),
     # Renditions.
     Flag(

@@ -16,8 +16,6 @@ _ROLE = "is not an option here: `baton run` always is the orchestrator"
 _SWITCHES = (
     "ai-worker",
     "redeemer",
-    "test-transcoder",
-    "hevc-decoding",
     "ai-verbose-logs",
     "ai-service-registry",
     "ai-serverless",
@@ -31,7 +29,6 @@ _WITH_VALUE = (
     # Roles and remote workers.
     "orch-addr",
     "orch-secret",
-    "nvidia",
     "netint",
     # AI.
     "ai-models",

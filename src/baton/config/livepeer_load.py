@@ -18,7 +18,7 @@ from baton.config.load import Loaded, load_words
 from baton.config.origin import DEFAULT
 from baton.config.sources import Said
 from baton.config.values import BadValueError, Base, account, duration
-from baton.kernel.errors import ConfigError
+from baton.kernel.errors import ConfigError, ExitCode
 from baton.kernel.redaction import printable
 
 __all__ = ["Asked", "Role", "ask", "load_livepeer", "respell", "role_of"]
@@ -149,7 +149,9 @@ def load_livepeer(asked: Asked, *, home: Path, directory: Path) -> Loaded:
             words, home=home, directory=directory, problems=tuple(problems), config_file=asked.config_file
         )
     except ConfigError as error:
-        raise ConfigError(tuple(respell(problem) for problem in error.problems)) from None
+        # Two kinds of cards is the one mistake whose exit code scripts of operators may know (operator.md 4).
+        exit_code = ExitCode.FAILED if _TWO_KINDS in error.problems else ExitCode.CONFIG
+        raise ConfigError(tuple(respell(problem) for problem in error.problems), exit_code=exit_code) from None
     warnings = (*asked.warnings, *_old_spellings(asked), *map(respell, loaded.warnings))
     return Loaded(loaded.settings, loaded.provenance, warnings, loaded.config_file)
 

@@ -12,7 +12,8 @@ from typing import Any, TypeVar, cast, get_type_hints
 from baton.config.addresses import SERVICE_PORT, BindRequest, Endpoint, is_unspecified, uri_endpoint
 from baton.config.argv import CommandLine, read_command_line
 from baton.config.checks import certificate_problems, find_key_file, together_problems, warnings_about
-from baton.config.flags import FLAGS, Flag
+from baton.config.flag import Flag
+from baton.config.flags import FLAGS
 from baton.config.model import BindAddress, Settings
 from baton.config.origin import DEFAULT, Origin, Provenance, Source
 from baton.config.sources import CONFIG_VARIABLE, Layer, Said, read_environment, read_file

@@ -80,8 +80,14 @@ class Streams:
         line = self._turns.get(session_id)
         return line.waiting if line is not None else 0
 
-    def grants_refresh(self, caller: str) -> bool:
+    def may_refresh(self, caller: str) -> bool:
         """Whether a full node answers this caller because one of its streams needs a new token."""
+        return self._table.may_refresh(
+            caller=caller, unix_now=self._clock.now(), now=self._clock.monotonic(), refresh_s=TOKEN_REFRESH_S
+        )
+
+    def grants_refresh(self, caller: str) -> bool:
+        """The same, and that answer is given: the next one has to wait."""
         return self._table.grant_refresh(
             caller=caller, unix_now=self._clock.now(), now=self._clock.monotonic(), refresh_s=TOKEN_REFRESH_S
         )

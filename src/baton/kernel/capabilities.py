@@ -13,6 +13,7 @@ from baton.kernel.version import version_at_least
 
 __all__ = [
     "CAPABILITY_NAMES",
+    "EVERY_NODE",
     "Capabilities",
     "Capability",
     "ModelConstraint",
@@ -114,6 +115,16 @@ CAPABILITY_NAMES: Mapping[int, str] = MappingProxyType(
     }
 )
 """Names operators know, by id."""
+
+
+EVERY_NODE = frozenset(
+    {
+        *range(Capability.H264, Capability.AUTH_TOKEN + 1),
+        Capability.MPEG7_SIGNATURE,
+        Capability.SEGMENT_SLICING,
+    }
+)
+"""The default set of video.md 5.1: what every video node must be able to do."""
 
 
 def capability_name(capability_id: int) -> str:

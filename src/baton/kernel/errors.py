@@ -153,10 +153,11 @@ class BatonError(Exception):
 class ConfigError(BatonError):
     """Settings that cannot work; carries every problem found, not only the first."""
 
-    def __init__(self, problems: tuple[str, ...]) -> None:
+    def __init__(self, problems: tuple[str, ...], *, exit_code: ExitCode = ExitCode.CONFIG) -> None:
         """``problems`` are complete sentences that name the setting and its origin."""
         super().__init__("; ".join(problems))
         self.problems = problems
+        self.exit_code = exit_code
 
 
 class StartError(BatonError):

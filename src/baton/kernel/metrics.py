@@ -174,6 +174,28 @@ _OURS = (
             *("cancelled", "recycled"),
         ),
     ),
+    Metric(
+        "device_info",
+        _G,
+        "1 for each card in use, with what the driver says about it",
+        ("device", "uuid", "model", "driver", "cuda"),
+    ),
+    Metric("device_faulty", _G, "1 while the driver tells that something is wrong with the card", ("device",)),
+    Metric("device_memory_bytes", _G, "Memory of the card", ("device",)),
+    Metric("device_memory_used_bytes", _G, "Memory in use, by other programs too; NaN when not told", ("device",)),
+    Metric("device_busy_percent", _G, "How busy a unit of the card is; NaN when not told", ("device", "unit")),
+    Metric("device_temperature_celsius", _G, "Temperature of the card; NaN when not told", ("device",)),
+    Metric(
+        "device_encoder_sessions", _G, "Encoder sessions open, of other programs too; NaN when not told", ("device",)
+    ),
+    Metric("device_power_watts", _G, "Power the card draws; NaN when not told", ("device",)),
+    Metric("device_throttled", _G, "1 while the card is slowed by heat or power; NaN when not told", ("device",)),
+    Metric(
+        "device_ecc_errors", _G, "Uncorrected memory errors since the driver was loaded; NaN when not told", ("device",)
+    ),
+    Metric(
+        "device_faults_total", _C, "Times the card went from fine to faulty, by what was wrong", ("device", "fault")
+    ),
     Metric("poison_refusals_total", _C, "Segments refused because they killed engines before", zeros=_ONCE),
     Metric("media_store_bytes", _G, "Bytes of renditions kept for gateways"),
     Metric("media_store_objects", _G, "Renditions kept for gateways"),

@@ -16,11 +16,12 @@ from typing import TypeVar
 
 import structlog
 
+from baton.kernel.capabilities import Capability
 from baton.kernel.clock import Clock
 from baton.kernel.errors import CapacityError, ExitCode, StartError, Text, TranscodeError
 from baton.kernel.metrics import Metrics
 from baton.media.frames import FrameError
-from baton.media.job import EncoderTuning, EngineReport, TranscodeOutput, TranscodeRequest
+from baton.media.job import Choice, EncoderTuning, EngineReport, TranscodeOutput, TranscodeRequest
 from baton.media.keepers import ChildKeepers, KeeperLimits
 from baton.media.line import ChildLine
 from baton.media.messages import Failed, encode
@@ -179,6 +180,7 @@ class EnginePool:
                 reason = f"{type(error).__name__}: {error}"
                 continue
             if isinstance(answer, EngineReport):
+                self._tuning = _narrowed(self._tuning, answer)
                 return _something_works(answer)
             reason = f"{answer.text}: {answer.detail}"
             break
@@ -316,6 +318,12 @@ class EnginePool:
 
     def _learn(self, took_s: float) -> None:
         self._job_s += (took_s - self._job_s) * (_ESTIMATE_WEIGHT if self._job_s else 1.0)
+
+
+def _narrowed(tuning: EncoderTuning, report: EngineReport) -> EncoderTuning:
+    """What is not offered is not made either, should somebody ask for it all the same."""
+    offered = Capability.HEVC_ENCODE in report.capability_ids
+    return replace(tuning, hevc_encoding=Choice.ON if offered else Choice.OFF)
 
 
 def _something_works(report: EngineReport) -> EngineReport:

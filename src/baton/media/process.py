@@ -20,6 +20,7 @@ from typing import TypeVar, cast
 from baton.kernel.errors import Text
 from baton.media.link import Link
 from baton.media.messages import Accepted, Answer, Failed, Hello
+from baton.media.sandbox import Cell
 
 __all__ = [
     "BURIAL_S",
@@ -125,6 +126,8 @@ class ChildCommand:
     """How far a child steps back from the node's own work, which must answer while all cores encode."""
     environment: tuple[tuple[str, str], ...] = ()
     """Further variables of the child's environment: which device it shall see."""
+    cell: Cell | None = None
+    """What the child is left with; None leaves it everything its user has."""
 
 
 class EngineChild:
@@ -334,6 +337,8 @@ def _spawn(command: ChildCommand, socket_end: socket.socket) -> EngineChild:
 
     From the thread of the event loop, always: the kernel kills a child when the thread that spawned it ends.
     """
+    environment = dict(command.environment)
+    cell = command.cell.for_child(environment) if command.cell is not None else None
     words_fd, their_words_fd = os.pipe()
     try:
         os.set_blocking(words_fd, False)
@@ -342,11 +347,12 @@ def _spawn(command: ChildCommand, socket_end: socket.socket) -> EngineChild:
                 *(sys.executable, "-P", "-X", "faulthandler", "-m", "baton.media.child"),
                 *("--fd", str(socket_end.fileno()), "--parent", str(os.getpid()), "--nice", str(command.niceness)),
                 *("--transcode", command.transcode, "--probe", command.probe, "--release", command.release),
+                *("--cell", cell.as_text() if cell is not None else ""),
             ],
             stdin=subprocess.DEVNULL,
             stdout=their_words_fd,
             stderr=their_words_fd,
-            env=_environment(os.environ) | dict(command.environment),
+            env=_environment(os.environ) | (cell.environment if cell is not None else {}) | environment,
             pass_fds=(socket_end.fileno(),),
             process_group=0,
         )

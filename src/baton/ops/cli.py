@@ -32,6 +32,10 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "livepeer": Command("baton.ops.commands.livepeer:command", "Run an orchestrator by the reference's own flags."),
         "demo": Command("baton.selftest.demo:command", "Stream a clip through a node of its own, end to end."),
         "probe": Command("baton.selftest.probe:command", "Act as a gateway towards any orchestrator and judge it."),
+        "bench": Command("baton.ops.commands.bench:command", "Measure what this machine can carry."),
+        "livepeer-bench": Command(
+            "baton.ops.commands.livepeer_bench:command", "Measure one load by the flags of livepeer_bench."
+        ),
         "devnet": Command("baton.ops.commands.devnet:command", "Run a local chain with the protocol on it."),
         "status": Command("baton.ops.commands.status:command", "Show what the node on this machine is doing."),
         "drain": Command("baton.ops.commands.drain:drain", "Take no new streams; those that run go on."),

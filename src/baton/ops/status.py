@@ -4,7 +4,7 @@ Pure. ``StatusView`` is what the assembler provides; everything else is put toge
 because an id is the half of a stream's credentials that an operator does not need.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol
 
@@ -16,7 +16,16 @@ from baton.kernel.version import NODE_VERSION, VERSION
 from baton.node.drain import Drain
 from baton.node.health import Health
 
-__all__ = ["EngineStatus", "SessionLimit", "SessionStatus", "StatusBoard", "StatusView", "StoreStatus"]
+__all__ = [
+    "CardStatus",
+    "EngineStatus",
+    "EngineTest",
+    "SessionLimit",
+    "SessionStatus",
+    "StatusBoard",
+    "StatusView",
+    "StoreStatus",
+]
 
 _MOST_SESSIONS = 200
 """Sessions listed at most; the count is always the true one."""
@@ -44,6 +53,38 @@ class EngineStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineTest:
+    """What the test at start found: library, encoders, measured speeds, and what is not offered with its reason."""
+
+    engine: str = ""
+    encoders: tuple[str, ...] = ()
+    measured: tuple[str, ...] = ()
+    not_offered: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CardStatus:
+    """One card as its driver tells: ``ok``, ``unknown`` or what is wrong, and how it fares; None is not told."""
+
+    device: str
+    """``nvidia-0``."""
+    name: str
+    uuid: str
+    state: str
+    reason: str = ""
+    """Why it is not ``ok``, for people."""
+    memory_used_bytes: int | None = None
+    memory_bytes: int | None = None
+    gpu_percent: int | None = None
+    encoder_percent: int | None = None
+    decoder_percent: int | None = None
+    temperature_c: int | None = None
+    encoder_sessions: int | None = None
+    """Encoder sessions open on the card, those of other programs too."""
+    throttled: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StoreStatus:
     """Renditions kept: bytes, the limit in bytes (0: none) and how many."""
 
@@ -66,6 +107,10 @@ class StatusView(Protocol):
 
     def engines(self) -> tuple[EngineStatus, ...]:
         """Engine children."""
+        ...
+
+    def cards(self) -> tuple[CardStatus, ...]:
+        """Cards in use, in the operator's order; none on a node that works in software."""
         ...
 
     def store(self) -> StoreStatus:
@@ -111,6 +156,7 @@ class StatusBoard:
     service_uri: str
     session_limit: SessionLimit
     settings: tuple[Provenance, ...] = field(default=())
+    engine_test: Callable[[], EngineTest] = EngineTest
 
     def as_json(self) -> dict[str, object]:
         """The answer of ``GET /baton/status``; field names are stable."""
@@ -128,6 +174,8 @@ class StatusBoard:
             "session_count": len(sessions),
             "sessions": [_session(session) for session in sessions[:_MOST_SESSIONS]],
             "engines": [asdict(engine) for engine in self.view.engines()],
+            "engine_test": self._engine_test(),
+            "cards": [_card(card) for card in self.view.cards()],
             "store": asdict(self.view.store()),
             "refusals": {printable(reason, limit=80): n for reason, n in sorted(self.view.refusals().items())},
             "settings": [
@@ -142,6 +190,15 @@ class StatusBoard:
             ],
         }
 
+    def _engine_test(self) -> dict[str, object]:
+        test = self.engine_test()
+        return {
+            "engine": test.engine,
+            "encoders": list(test.encoders),
+            "measured": list(test.measured),
+            "not_offered": [{"name": name, "reason": printable(why, limit=300)} for name, why in test.not_offered],
+        }
+
     def _settings_in_force(self) -> Iterator[Provenance]:
         origin = self.session_limit.origin
         for row in self.settings:
@@ -153,6 +210,12 @@ class StatusBoard:
     def reasons(self) -> list[dict[str, str]]:
         """What keeps the node from being ready."""
         return [{"fact": reason.fact, "reason": printable(reason.text, limit=300)} for reason in self.health.reasons()]
+
+
+def _card(card: CardStatus) -> dict[str, object]:
+    # The words come from the driver.
+    words = {name: printable(getattr(card, name), limit=300) for name in ("name", "uuid", "state", "reason")}
+    return asdict(card) | words
 
 
 def _session(session: SessionStatus) -> dict[str, object]:

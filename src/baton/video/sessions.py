@@ -194,7 +194,7 @@ class SessionTable:
             del self._grants[owner]
         return tuple(idle)
 
-    def grant_refresh(self, *, caller: str, unix_now: float, now: float, refresh_s: int) -> bool:
+    def may_refresh(self, *, caller: str, unix_now: float, now: float, refresh_s: int) -> bool:
         """Whether a full node still answers this caller, because one of its streams needs a new token.
 
         As many answers are granted as the caller has open sessions with less than ``refresh_s`` seconds of token
@@ -205,10 +205,13 @@ class SessionTable:
             for s in self._sessions.values()
             if s.state is SessionState.OPEN and s.owner == caller and s.token_expires_at - unix_now < refresh_s
         )
-        grants = self._live_grants(self._grants.get(caller, []), now)
-        if len(grants) >= due:
+        return len(self._live_grants(self._grants.get(caller, []), now)) < due
+
+    def grant_refresh(self, *, caller: str, unix_now: float, now: float, refresh_s: int) -> bool:
+        """Take one of the grants that ``may_refresh`` speaks of; False when there is none."""
+        if not self.may_refresh(caller=caller, unix_now=unix_now, now=now, refresh_s=refresh_s):
             return False
-        self._grants[caller] = [*grants, now]
+        self._grants[caller] = [*self._live_grants(self._grants.get(caller, []), now), now]
         return True
 
     @staticmethod

@@ -49,8 +49,8 @@ def test_words_about_the_run_itself() -> None:
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (["--nvidia", "0"], "--nvidia is not supported yet by this version"),
-        (["--nvidia=0"], "--nvidia is not supported yet by this version"),
+        (["--netint", "0"], "--netint is not supported yet by this version"),
+        (["--netint=0"], "--netint is not supported yet by this version"),
         (["--reward"], "--reward is not supported yet by this version"),
         (["--no-reward"], "--reward is not supported yet by this version"),
         (["--reward=false"], "--reward is not supported yet by this version"),
@@ -63,7 +63,8 @@ def test_words_about_the_run_itself() -> None:
         (["-serviceAddr", "a:1"], "unknown option -serviceAddr; did you mean --service-addr?"),
         (["-verifySignatures"], "unknown option -verifySignatures; did you mean --verify-signatures?"),
         (["--ticketEV", "1"], "unknown option --ticketEV; --ticket-ev is not supported yet by this version"),
-        (["-nvidia", "0"], "unknown option -nvidia; --nvidia is not supported yet by this version"),
+        (["-netint", "0"], "unknown option -netint; --netint is not supported yet by this version"),
+        (["-nvidia", "0"], "unknown option -nvidia; did you mean --nvidia?"),
         (["-reward"], "unknown option -reward; --reward is not supported yet by this version"),
         (["--service_addr", "x"], "unknown option --service_addr; did you mean --service-addr?"),
         (["--zzz"], "unknown option --zzz"),
@@ -86,10 +87,10 @@ def test_mistakes(words: list[str], problem: str) -> None:
 
 def test_all_mistakes_of_a_line_are_found_at_once() -> None:
     line = read_command_line(
-        ["--nvidia", "0,1", "--monitor", "--maxSessions", "3", "--eth-url", "https://x", "--reward", "extra"]
+        ["--netint", "0,1", "--monitor", "--maxSessions", "3", "--eth-url", "https://x", "--reward", "extra"]
     )
     assert line.problems == (
-        "--nvidia is not supported yet by this version",
+        "--netint is not supported yet by this version",
         "unknown option --maxSessions; did you mean --max-sessions?",
         "--eth-url is not supported yet by this version",
         "--reward is not supported yet by this version",

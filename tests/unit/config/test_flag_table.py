@@ -9,7 +9,8 @@ from typing import Any, cast, get_type_hints
 
 import pytest
 
-from baton.config.flags import FLAGS, Flag
+from baton.config.flag import Flag
+from baton.config.flags import FLAGS
 from baton.config.later import LATER, is_later_switch
 from baton.config.model import PortSettings, Settings
 from baton.config.values import Base
@@ -94,7 +95,7 @@ def leaves(cls: type[Any], prefix: str = "") -> Iterator[str]:
     hints = get_type_hints(cls)
     for item in fields(cls):
         name = prefix + item.name
-        if is_dataclass(hints[item.name]) and name not in {"port.bind", "management.bind"}:
+        if is_dataclass(hints[item.name]) and name not in {"port.bind", "management.bind", "engine.nvidia"}:
             yield from leaves(cast("type[Any]", hints[item.name]), f"{name}.")
         else:
             yield name

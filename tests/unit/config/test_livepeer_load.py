@@ -13,10 +13,13 @@ from baton.config.livepeer import SPELLINGS, Spelling
 from baton.config.livepeer_load import Role, respell, role_of
 from baton.config.model import BindAddress
 from baton.config.origin import Source
-from baton.kernel.errors import ConfigError
+from baton.kernel.devices import DeviceSelection
+from baton.kernel.errors import ConfigError, ExitCode
 
 from .livepeer import COMBINED, Operator
 from .test_flag_table import REFERENCE
+
+SESSIONS = "must be 'auto' or greater than zero (a number here: 'auto' is for remote transcoders)"
 
 ACCOUNT = "ab" * 20
 OTHER = "cd" * 20
@@ -50,7 +53,8 @@ def test_every_setting_of_ours_can_be_given() -> None:
 @pytest.mark.parametrize("row", SPELLINGS.values(), ids=lambda row: row.name)
 def test_row_of_the_table_is_what_its_setting_is(row: Spelling) -> None:
     if row.works:
-        assert row.switch == FLAGS[row.setting].kind.is_boolean
+        kind = FLAGS[row.setting].kind
+        assert row.switch == (kind.is_boolean or row.name == "hevcDecoding")
     if not row.works and row.name not in {"config", "version", "j"} and not row.no_effect:
         assert row.setting in LATER
     if row.switch and not row.unset_matters:
@@ -123,6 +127,12 @@ def test_a_switch_in_every_word_of_go(operator: Operator) -> None:
         assert problem == f"invalid boolean value {word!r} for -monitor from command line (-monitor)"
 
 
+def test_a_switch_that_may_be_unset_is_three_things(operator: Operator) -> None:
+    assert operator.combined().settings.engine.hevc_decoding == "auto"
+    for word, meant in (("-hevcDecoding", "true"), ("-hevcDecoding=T", "true"), ("-hevcDecoding=0", "false")):
+        assert operator.combined(word).settings.engine.hevc_decoding == meant
+
+
 # Refusals.
 
 
@@ -183,10 +193,22 @@ def test_a_strong_source_takes_a_refused_word_back(operator: Operator) -> None:
     ("words", "problem"),
     [
         (["auto"], "-maxSessions 'auto' cannot be used when both -orchestrator and -transcoder are specified"),
-        (["0"], "-maxSessions must be 'auto' or greater than zero; got '0' from command line (-maxSessions)"),
-        (["-1"], "-maxSessions must be 'auto' or greater than zero; got '-1' from command line (-maxSessions)"),
-        (["ten"], "-maxSessions must be 'auto' or greater than zero; got 'ten' from command line (-maxSessions)"),
-        ([""], "-maxSessions must be 'auto' or greater than zero; got '' from command line (-maxSessions)"),
+        (
+            ["0"],
+            f"-maxSessions {SESSIONS}; got '0' from command line (-maxSessions)",
+        ),
+        (
+            ["-1"],
+            f"-maxSessions {SESSIONS}; got '-1' from command line (-maxSessions)",
+        ),
+        (
+            ["ten"],
+            f"-maxSessions {SESSIONS}; got 'ten' from command line (-maxSessions)",
+        ),
+        (
+            [""],
+            f"-maxSessions {SESSIONS}; got '' from command line (-maxSessions)",
+        ),
     ],
     ids=str,
 )
@@ -195,8 +217,35 @@ def test_sessions(operator: Operator, words: list[str], problem: str) -> None:
 
 
 def test_two_kinds_of_devices_exclude_one_another(operator: Operator) -> None:
-    problems = operator.problems(*COMBINED, "-nvidia", "0", "-netint", "all")
-    assert problems[0] == "both -netint and -nvidia arguments specified, this is not supported"
+    with pytest.raises(ConfigError) as raised:
+        operator.combined("-nvidia", "0", "-netint", "all")
+    assert raised.value.problems[0] == "both -netint and -nvidia arguments specified, this is not supported"
+    assert raised.value.exit_code is ExitCode.FAILED
+
+
+def test_cards_are_chosen_as_before(operator: Operator) -> None:
+    assert operator.combined("-nvidia", "0,1").settings.engine.nvidia == DeviceSelection((0, 1))
+    assert operator.combined("-nvidia=all").settings.engine.nvidia == DeviceSelection(every=True)
+    assert operator.combined(environ={"LP_NVIDIA": "2"}).settings.engine.nvidia == DeviceSelection((2,))
+    assert not operator.combined("-nvidia", "").settings.engine.nvidia
+
+
+def test_card_list_that_cannot_be_read_has_the_reference_s_words(operator: Operator) -> None:
+    with pytest.raises(ConfigError) as raised:
+        operator.combined("-nvidia", "0,0")
+    assert raised.value.problems == (
+        "Error while parsing '-nvidia 0,0' flag: card 0 is named twice; got '0,0' from command line (-nvidia)",
+    )
+    assert raised.value.exit_code is ExitCode.CONFIG
+
+
+def test_other_kinds_of_cards_are_refused_by_name(operator: Operator) -> None:
+    assert operator.problems(*COMBINED, "-netint", "all") == ("-netint is not supported yet by this version",)
+
+
+def test_test_of_cards_can_be_left_to_what_every_node_has(operator: Operator) -> None:
+    assert operator.combined().settings.engine.offer_tested
+    assert not operator.combined("-testTranscoder=false").settings.engine.offer_tested
 
 
 def test_every_problem_at_once_in_the_operator_s_spelling(operator: Operator) -> None:

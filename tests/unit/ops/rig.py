@@ -19,7 +19,7 @@ from baton.ops.api import ManagementPort, MetricsPage
 from baton.ops.known_routes import KnownRoutes
 from baton.ops.logs import LogVerbosity
 from baton.ops.metrics import PrometheusMetrics
-from baton.ops.status import EngineStatus, SessionStatus, StatusBoard, StoreStatus
+from baton.ops.status import CardStatus, EngineStatus, EngineTest, SessionStatus, StatusBoard, StoreStatus
 from baton.ops.token import read_token
 
 __all__ = ["LOOPBACK", "Limit", "Rig"]
@@ -38,6 +38,14 @@ class View:
 
     def engines(self) -> tuple[EngineStatus, ...]:
         return (EngineStatus("engine 0", "idle", pid=7, jobs=3),)
+
+    def cards(self) -> tuple[CardStatus, ...]:
+        return (
+            CardStatus(
+                "nvidia-0", "NVIDIA L4", "GPU-0", "ok", "", 1 << 30, 24 << 30, 37, 61, 12, 54, 4, throttled=False
+            ),
+            CardStatus("nvidia-1", "evil\x1b[2J", "GPU-1", "lost", "GPU is lost\n"),
+        )
 
     def store(self) -> StoreStatus:
         return StoreStatus("memory", 10, 100, 1)
@@ -102,6 +110,12 @@ class Rig:
             started_monotonic_s=0.0,
             service_uri="https://127.0.0.1:8935",
             session_limit=self.limit,
+            engine_test=lambda: EngineTest(
+                engine="PyAV 1",
+                encoders=("libx264",),
+                measured=("libx265: 0.40 times real time",),
+                not_offered=(("HEVC encode", "too slow"),),
+            ),
             settings=(
                 Provenance("network", "offchain", DEFAULT),
                 Provenance("max-sessions", "10", DEFAULT),

@@ -98,12 +98,12 @@ def test_check_prints_every_setting_with_its_origin(tmp_path: Path) -> None:
 
 
 def test_every_problem_is_printed_and_the_code_is_2(tmp_path: Path) -> None:
-    result = call("run", "--nvidia", "0", "--max-sessions", "0", environ={"BATON_NODE": "x"}, home=tmp_path)
+    result = call("run", "--netint", "0", "--max-sessions", "0", environ={"BATON_NODE": "x"}, home=tmp_path)
     assert result.exit_code == 2
     assert result.stdout == ""
     assert result.stderr.splitlines() == [
         "baton: 3 problems with the settings; nothing was started",
-        "  - --nvidia is not supported yet by this version",
+        "  - --netint is not supported yet by this version",
         "  - unknown environment variable BATON_NODE; did you mean BATON_NODES?",
         "  - --max-sessions must be 'auto' or greater than zero; got '0' from command line (--max-sessions)",
     ]

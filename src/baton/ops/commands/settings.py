@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from baton.config.flags import FLAGS, Flag
+from baton.config.flag import Flag
+from baton.config.flags import FLAGS
 from baton.config.origin import Provenance
 from baton.kernel.errors import ConfigError
 

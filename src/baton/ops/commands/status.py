@@ -41,6 +41,8 @@ def render(answer: Mapping[str, Any], console: Console) -> None:
     console.print(facts)
     _rows(console, "sessions", _list(answer, "sessions"), ("session_id", "manifest_id", "age_s", "busy", "waiting"))
     _rows(console, "engines", _list(answer, "engines"), ("name", "state", "pid", "jobs"))
+    cards = [_card_row(card) for card in _list(answer, "cards")]
+    _rows(console, "cards", cards, tuple(cards[0]) if cards else ())
     refusals = answer.get("refusals")
     if isinstance(refusals, Mapping):
         listed = [{"refused": reason, "times": times} for reason, times in refusals.items() if times]
@@ -64,6 +66,28 @@ def _facts(answer: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     names = answer.get("capabilities")
     if isinstance(names, list):
         yield "capabilities", ", ".join(_word(name) for name in names)
+
+
+def _card_row(card: Mapping[str, Any]) -> Mapping[str, object]:
+    """A card in a table's width: without its identifier, units beside numbers."""
+    used, total = size_text(card.get("memory_used_bytes")), size_text(card.get("memory_bytes"))
+    celsius = card.get("temperature_c")
+    return {
+        "device": card.get("device"),
+        "name": card.get("name"),
+        "state": ": ".join(filter(None, (_word(card.get("state")), _word(card.get("reason"))))),
+        "memory": f"{used} of {total}" if used and total else used or total,
+        "gpu": _percent(card.get("gpu_percent")),
+        "encoder": _percent(card.get("encoder_percent")),
+        "decoder": _percent(card.get("decoder_percent")),
+        "encodes": card.get("encoder_sessions"),
+        "heat": f"{_word(celsius)} C" if celsius is not None else "",
+        "throttled": card.get("throttled"),
+    }
+
+
+def _percent(value: object) -> str:
+    return "" if value is None else f"{_word(value)}%"
 
 
 def _rows(console: Console, title: str, rows: Sequence[Mapping[str, Any]], columns: tuple[str, ...]) -> None:

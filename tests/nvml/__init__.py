@@ -1,0 +1,1 @@
+"""A driver library of NVIDIA that a test writes: compiled from C, scripted by a file."""
