@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import aiohttp
@@ -137,6 +138,28 @@ def test_chain_may_pretend_to_be_the_real_one() -> None:
             assert await devnet.call("bonding_manager", "getTranscoderPoolSize") == 0
 
     run(scenario(), deadline_s=40)
+
+
+def test_old_states_are_kept_apart_and_go_with_the_chain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    need_npm()
+    home, temporary = tmp_path / "home", tmp_path / "temporary"
+    home.mkdir()
+    temporary.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+
+    async def scenario() -> None:
+        async with running_devnet(cache=CACHE) as devnet:
+            block, l1_block = await devnet.block_number(), await devnet.l1_block()
+            await devnet.mine(750)  # more than anvil keeps in memory
+            await devnet.advance_l1()
+            old = await Rpc(devnet.rpc_url).ask("eth_getBlockByNumber", hex(block), False)
+            assert int(old["l1BlockNumber"], 16) == l1_block
+            assert 0 < len([entry for entry in temporary.rglob("*") if entry.is_file()]) <= 120
+
+    run(scenario(), deadline_s=50)
+    assert list(home.rglob("*")) == []
+    assert list(temporary.iterdir()) == []
 
 
 def test_death_of_the_chain_ends_what_relies_on_it() -> None:

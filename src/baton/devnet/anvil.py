@@ -5,6 +5,7 @@ import contextlib
 import os
 import re
 import sys
+import tempfile
 from collections import deque
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,6 +20,9 @@ _STOP_TIMEOUT_S = 5.0
 _TAIL_LINES = 20
 _MAX_LINE_BYTES = 1 << 16
 _LISTENING = re.compile(rb"Listening on 127\.0\.0\.1:(\d+)")
+_STATES_ON_DISK = 100
+"""States of old blocks that are kept, beside some 500 in memory. Without a limit anvil writes every state to the
+operator's home, a quarter of a megabyte each, and leaves it there."""
 _HANDED_DOWN = ("PATH", "HOME", "TMPDIR", "LANG")
 
 
@@ -94,7 +98,18 @@ async def running_anvil(program: Path, options: DevnetOptions) -> AsyncIterator[
     arguments += ["--block-base-fee-per-gas", str(options.gas_price_wei)]
     if options.block_time_s is not None:
         arguments += ["--block-time", str(options.block_time_s)]
-    process = await asyncio.create_subprocess_exec(
+    with tempfile.TemporaryDirectory(prefix="baton-devnet-", ignore_cleanup_errors=True) as states:
+        arguments += ["--max-persisted-states", str(_STATES_ON_DISK), "--cache-path", states]
+        anvil = Anvil(await _start(program, arguments))
+        try:
+            await anvil.until_listening()
+            yield anvil
+        finally:
+            await anvil.end()
+
+
+async def _start(program: Path, arguments: list[str]) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
         *(sys.executable, "-I", "-S", str(Path(__file__).with_name("anvil_child.py"))),
         *(str(os.getpid()), str(program), *arguments),
         stdin=asyncio.subprocess.DEVNULL,
@@ -104,9 +119,3 @@ async def running_anvil(program: Path, options: DevnetOptions) -> AsyncIterator[
         env={name: os.environ[name] for name in _HANDED_DOWN if name in os.environ},
         start_new_session=True,  # a Ctrl-C at the terminal is ours to handle
     )
-    anvil = Anvil(process)
-    try:
-        await anvil.until_listening()
-        yield anvil
-    finally:
-        await anvil.end()

@@ -1,6 +1,6 @@
 """The RPC endpoint that nodes of a devnet see: anvil behind it, Arbitrum's face before it, faults on demand.
 
-Anvil knows no L1 clock, so headers get their ``l1BlockNumber`` here, from the clock contract as of that very block.
+Anvil knows no L1 clock, so headers get their ``l1BlockNumber`` here: the clock contract's last event up to that block.
 Only what endpoints of the real network answer is answered. ``GET`` and ``PUT /faults`` read and set how it misbehaves.
 """
 
@@ -30,6 +30,7 @@ log = structlog.get_logger("baton.devnet")
 _MAX_BODY_BYTES = 8 << 20
 _MAX_BATCH = 1000
 _MAX_KNOWN_BLOCKS = 10_000
+_TICKS_BACK = 64
 _TIMEOUT_S = 30.0
 _MAX_PARALLEL = 64
 _HEADERS = frozenset({"eth_getBlockByNumber", "eth_getBlockByHash"})
@@ -164,29 +165,32 @@ class Shim:
             return [] if method == "eth_getLogs" else None
         result = told(method, await self._ask(method, *sent), faults=faults, gas_price_wei=self._gas_price_wei)
         if method in _HEADERS and isinstance(result, dict):
-            # A block that is still being made has a hash already, and nothing is known by it.
-            known_by = None if sent[:1] == ["pending"] else result.get("hash")
-            return await self._with_l1(result, known_by, faults)
+            return await self._with_l1(result, faults)
         return result
 
-    async def _with_l1(self, header: dict[str, Any], known_by: str | None, faults: Faults) -> dict[str, Any]:
+    async def _with_l1(self, header: dict[str, Any], faults: Faults) -> dict[str, Any]:
         if faults.l1_field is L1Field.ABSENT:
             return {name: value for name, value in header.items() if name != "l1BlockNumber"}
-        number = await self._l1_block(known_by)
+        number = await self._l1_block(header)
         return {**header, "l1BlockNumber": hex(number) if faults.l1_field is L1Field.HEX else number}
 
-    async def _l1_block(self, block_hash: str | None) -> int:
-        """The L1 number when a block was made; of the newest block for one that is still being made."""
-        if block_hash is None:
-            return int(await self._ask("eth_getStorageAt", self._clock, "0x0", "latest"), 16)
+    async def _l1_block(self, header: dict[str, Any]) -> int:
+        """The L1 number when the block of ``header`` was made."""
+        block_hash, number = str(header["hash"]), int(header["number"], 16)
         known = self._l1_blocks.get(block_hash)
         if known is None:
-            word = await self._ask("eth_getStorageAt", self._clock, "0x0", {"blockHash": block_hash})
-            known = int(word, 16) or self._first_l1_block  # before the clock was deployed
-            self._l1_blocks[block_hash] = known
+            known = self._l1_blocks[block_hash] = await self._last_tick(number)
             if len(self._l1_blocks) > _MAX_KNOWN_BLOCKS:
                 self._l1_blocks.popitem(last=False)
         return known
+
+    async def _last_tick(self, number: int) -> int:
+        """What the clock showed after block ``number``. It ticks often, so the first look finds it nearly always."""
+        for back in (_TICKS_BACK, number):
+            question = {"address": self._clock, "fromBlock": hex(max(0, number - back)), "toBlock": hex(number)}
+            if ticks := await self._ask("eth_getLogs", question):
+                return int(ticks[-1]["data"], 16)
+        return self._first_l1_block  # before the clock was deployed
 
     async def _ask(self, method: str, *params: Any) -> Any:  # noqa: ANN401 -- any JSON
         question = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}

@@ -2,26 +2,30 @@
 pragma solidity ^0.8.37;
 
 /// The L1 block number as the chain last recorded it. On Arbitrum `block.number` is this; a development chain has only
-/// its own height, so the contracts of the devnet ask here. The number lies in slot 0, where the RPC shim reads it for
-/// the header field `l1BlockNumber`. Anybody may turn the clock: there is nothing to steal here.
+/// its own height, so the contracts of the devnet ask here, and the RPC shim fills the header field
+/// `l1BlockNumber` from its events. Anybody may turn the clock: there is nothing to steal here.
 contract L1Clock {
     uint256 public number;
     bytes32 public salt;
     bool public hashesAreZero;
 
+    /// The number from this block on: the shim finds that of old blocks by it, whose state nobody keeps.
+    event Ticked(uint256 number);
+
     constructor(uint256 number_, bytes32 salt_) {
-        number = number_;
         salt = salt_;
+        set(number_);
     }
 
     /// L1 comes in jumps: one block, several at once, or none for minutes.
     function advance(uint256 l1Blocks) external {
-        number += l1Blocks;
+        set(number + l1Blocks);
     }
 
     /// Also backwards, which a node must survive.
-    function set(uint256 number_) external {
+    function set(uint256 number_) public {
         number = number_;
+        emit Ticked(number_);
     }
 
     /// Like `blockhash` on Arbitrum: a value that nobody can foretell from L1 (chain.md 4.1).
