@@ -15,7 +15,7 @@ def test_what_was_measured_decides_and_is_told(tmp_path: Path) -> None:
     with running_node(tmp_path / "data", "--hevc-encoding", "auto", "--encoder-preset", "slower") as node:
         status = node.status()
         (tested,) = [line for line in node.log() if line.event == "engine tested"]
-    test = status["engine_test"]
+    (test,) = status["engine_tests"]
     (figure,) = test["measured"]
     assert figure.startswith("libx265, ")
     assert "preset slower: " in figure

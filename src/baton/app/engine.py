@@ -26,10 +26,11 @@ def tuning_of(engine: EngineSettings) -> EncoderTuning:
     )
 
 
-def told(report: EngineReport, engine: EngineSettings) -> EngineTest:
+def told(device: str, report: EngineReport, engine: EngineSettings) -> EngineTest:
     """Log what the test found, loudly what the operator asked for in vain, and return it for the status."""
     log.info(
         "engine tested",
+        device=device,
         engine=report.engine,
         encoders=report.encoders,
         offers=[capability_name(i) for i in report.capability_ids],
@@ -38,8 +39,10 @@ def told(report: EngineReport, engine: EngineSettings) -> EngineTest:
     asked_for = {Capability.HEVC_ENCODE: engine.hevc_encoding, Capability.HEVC_DECODE: engine.hevc_decoding}
     for capability_id, reason in report.refused:
         in_vain = any(capability_id == asked and word == "true" for asked, word in asked_for.items())
-        (log.warning if in_vain else log.info)("not offered", capability=capability_name(capability_id), reason=reason)
+        tell = log.warning if in_vain else log.info
+        tell("not offered", device=device, capability=capability_name(capability_id), reason=reason)
     return EngineTest(
+        device=device,
         engine=report.engine,
         encoders=report.encoders,
         measured=report.measured,

@@ -8,59 +8,16 @@ with its defaults. Settings that later versions bring are in ``config.later``.
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from baton.config import addresses, values
+from baton.config import addresses, node_values, values
 from baton.config.devices import device_list
 from baton.config.encoding_flags import ENCODING
 from baton.config.flag import TRANSCODING, Flag
 from baton.config.model import LogFormat, SandboxMode
-from baton.config.values import BadValueError, Base, Kind, Raw, read_text
 
 __all__ = ["FLAGS", "LOG_LEVELS"]
 
 
 LOG_LEVELS = ("error", "warning", "info", "debug")
-_WARNING_VERBOSITY, _INFO_VERBOSITY, _DEBUG_VERBOSITY = 1, 3, 5
-
-
-def _level_from_verbosity(word: str) -> str:
-    """Also understand the reference's numbers: 0 is errors only, its default 3 is info, above 4 is debug."""
-    if not word.isascii() or not word.isdigit() or len(word) > 3:  # noqa: PLR2004 -- three digits are verbosity enough
-        return word
-    number = int(word)
-    if number >= _DEBUG_VERBOSITY:
-        return "debug"
-    if number >= _INFO_VERBOSITY:
-        return "info"
-    return "warning" if number >= _WARNING_VERBOSITY else "error"
-
-
-def _read_network(raw: Raw, _base: Base) -> str:
-    name = read_text(raw)
-    if name != "offchain":
-        message = f"{name!r} is not supported yet by this version; the only network is offchain"
-        raise BadValueError(message)
-    return name
-
-
-_MOST_SESSIONS = 1_000_000
-
-
-def _read_sessions(raw: Raw, base: Base) -> int:
-    text = read_text(raw)
-    if text == "auto":
-        message = "'auto' cannot be used by a node with its own transcoder"
-        raise BadValueError(message)
-    try:
-        return int(str(values.count(1, _MOST_SESSIONS).read(text, base)))
-    except BadValueError:
-        # The reference's sentence, and what it does not say: 'auto' is refused beside a transcoder of the node's own.
-        message = "must be 'auto' or greater than zero (a number here: 'auto' is for remote transcoders)"
-        raise BadValueError(message) from None
-
-
-_NETWORK = Kind("network name", _read_network)
-_SESSIONS = Kind("number above 0", _read_sessions)
-
 _B = values.boolean()
 _KIB, _MIB, _GIB = 1 << 10, 1 << 20, 1 << 30
 _DAY_S = 86_400.0
@@ -71,7 +28,7 @@ _KEYS, _LIMITS, _OPS = "Keys", "Limits of the service port", "Running the node"
 
 _ROWS = (
     # Network and addresses.
-    Flag("network", "network", _NETWORK, "offchain", "Network the node works in.", _ADDRESSES),
+    Flag("network", "network", node_values.network(), "offchain", "Network the node works in.", _ADDRESSES),
     Flag(
         "data-dir",
         "data_dir",
@@ -160,7 +117,9 @@ _ROWS = (
         "With cards: offer all that their test proved. False: of that, only what every node must be able to do.",
         _VIDEO,
     ),
-    Flag("max-sessions", "video.max_sessions", _SESSIONS, "10", "Streams that may be open at once.", _VIDEO),
+    Flag(
+        "max-sessions", "video.max_sessions", node_values.sessions(), "10", "Streams that may be open at once.", _VIDEO
+    ),
     Flag(
         "engine-children",
         "engine.children",
@@ -210,6 +169,22 @@ _ROWS = (
         "Device nodes and folders that engine children may use besides, like `/dev/dri`.",
         _VIDEO,
         default_note="the nodes of the cards that a child works on",
+    ),
+    Flag(
+        "max-sessions-per-device",
+        "engine.sessions_per_device",
+        values.count(0, 1_000_000),
+        "0",
+        "Streams at work on one device; 0 sets no limit beside --max-sessions.",
+        _VIDEO,
+    ),
+    Flag(
+        "max-load-per-device",
+        "engine.load_per_device_px_per_s",
+        node_values.megapixels(),
+        "0",
+        "Requested pixels per second on one device, in millions; 0 sets no limit.",
+        _VIDEO,
     ),
     # Renditions.
     Flag(
@@ -380,7 +355,7 @@ _ROWS = (
     Flag(
         "log-level",
         "logs.level",
-        values.choice(*LOG_LEVELS, aliases=_level_from_verbosity),
+        values.choice(*LOG_LEVELS, aliases=node_values.level_from_verbosity),
         "info",
         "Least important lines that are logged; the reference's numbers 0 to 6 are understood.",
         _OPS,

@@ -106,6 +106,10 @@ class EngineSettings:
     """A child that grows beyond this is replaced."""
     recycle_after_jobs: int = 500
     """A child is replaced after this many segments, whatever its health."""
+    sessions_per_device: int = 0
+    """Sessions that work on one device at most; 0 is no limit of its own."""
+    load_per_device_px_per_s: int = 0
+    """Sum of their costs in requested pixels per second; 0 is no limit."""
     nvidia: DeviceSelection = NO_DEVICES
     """Cards to transcode on; the empty selection is software."""
     offer_tested: bool = True

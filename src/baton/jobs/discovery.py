@@ -130,7 +130,7 @@ class Discovery:
 
     def _require_room(self, caller: str, refreshes: Callable[[str], bool]) -> None:
         """Room for another session, or a stream of this caller's that needs a new token (video.md 11.2 item 13)."""
-        if self._gate.takes_sessions and self._streams.table.has_room:
+        if self._gate.takes_sessions and self._streams.has_room:
             return
         if self._gate.takes_segments and refreshes(caller):
             return

@@ -19,7 +19,7 @@ from typing import TypeVar, cast
 
 from baton.kernel.errors import Text
 from baton.media.link import Link
-from baton.media.messages import Accepted, Answer, Failed, Hello
+from baton.media.messages import Accepted, Answer, Failed, Hello, Released
 from baton.media.sandbox import Cell
 
 __all__ = [
@@ -96,6 +96,8 @@ class DeathCause(Enum):
     """It never came up."""
     CANCELLED = "cancelled"
     """Nobody wants its work any more, and a codec cannot be interrupted."""
+    QUARANTINED = "quarantined"
+    """Its device is out of use; what it worked on goes elsewhere."""
     RECYCLED = "recycled"
     """It did its share of jobs, or grew fat on them."""
     SHUTDOWN = "shutdown"
@@ -223,7 +225,8 @@ class EngineChild:
             raise
         if isinstance(answer, Failed) and answer.text == Text.UNRECOVERABLE:
             raise self.kill(DeathCause.UNRECOVERABLE, answer.detail)
-        self.jobs_done += 1
+        if not isinstance(answer, Released):
+            self.jobs_done += 1
         if self.lost is None:
             self._move(ChildState.IDLE)
         return cast("_T | Failed", answer)  # _next lets nothing else through

@@ -18,6 +18,7 @@ from baton.node.health import Health
 
 __all__ = [
     "CardStatus",
+    "DeviceStatus",
     "EngineStatus",
     "EngineTest",
     "SessionLimit",
@@ -54,12 +55,25 @@ class EngineStatus:
 
 @dataclass(frozen=True, slots=True)
 class EngineTest:
-    """What the test at start found: library, encoders, measured speeds, and what is not offered with its reason."""
+    """What a device's first test found: library, encoders, speeds, and what is not offered with its reason."""
 
+    device: str = ""
     engine: str = ""
     encoders: tuple[str, ...] = ()
     measured: tuple[str, ...] = ()
     not_offered: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStatus:
+    """One device: ``healthy``, ``suspect``, ``quarantined`` or ``untested``, what it carries, and what is wrong."""
+
+    name: str
+    state: str
+    sessions: int
+    load_px_per_s: int
+    """Sum of the costs of its sessions, in requested pixels per second."""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +123,14 @@ class StatusView(Protocol):
         """Engine children."""
         ...
 
+    def devices(self) -> tuple[DeviceStatus, ...]:
+        """The devices that segments are transcoded on."""
+        ...
+
+    def session_room(self) -> int:
+        """Sessions that may be open now: the limit, less what broken devices would have taken."""
+        ...
+
     def cards(self) -> tuple[CardStatus, ...]:
         """Cards in use, in the operator's order; none on a node that works in software."""
         ...
@@ -156,7 +178,7 @@ class StatusBoard:
     service_uri: str
     session_limit: SessionLimit
     settings: tuple[Provenance, ...] = field(default=())
-    engine_test: Callable[[], EngineTest] = EngineTest
+    engine_tests: Callable[[], tuple[EngineTest, ...]] = tuple
 
     def as_json(self) -> dict[str, object]:
         """The answer of ``GET /baton/status``; field names are stable."""
@@ -171,10 +193,14 @@ class StatusBoard:
             "service_uri": self.service_uri,
             "capabilities": list(self.view.capabilities()),
             "max_sessions": self.session_limit.value,
+            "session_room": self.view.session_room(),
             "session_count": len(sessions),
             "sessions": [_session(session) for session in sessions[:_MOST_SESSIONS]],
+            "devices": [
+                {**asdict(device), "reason": printable(device.reason, limit=300)} for device in self.view.devices()
+            ],
             "engines": [asdict(engine) for engine in self.view.engines()],
-            "engine_test": self._engine_test(),
+            "engine_tests": [_engine_test(test) for test in self.engine_tests()],
             "cards": [_card(card) for card in self.view.cards()],
             "store": asdict(self.view.store()),
             "refusals": {printable(reason, limit=80): n for reason, n in sorted(self.view.refusals().items())},
@@ -188,15 +214,6 @@ class StatusBoard:
                 for row in self._settings_in_force()
                 if row.origin.source is not Source.DEFAULT
             ],
-        }
-
-    def _engine_test(self) -> dict[str, object]:
-        test = self.engine_test()
-        return {
-            "engine": test.engine,
-            "encoders": list(test.encoders),
-            "measured": list(test.measured),
-            "not_offered": [{"name": name, "reason": printable(why, limit=300)} for name, why in test.not_offered],
         }
 
     def _settings_in_force(self) -> Iterator[Provenance]:
@@ -225,4 +242,14 @@ def _session(session: SessionStatus) -> dict[str, object]:
         "age_s": round(session.age_s, 1),
         "busy": session.busy,
         "waiting": session.waiting,
+    }
+
+
+def _engine_test(test: EngineTest) -> dict[str, object]:
+    return {
+        "device": test.device,
+        "engine": test.engine,
+        "encoders": list(test.encoders),
+        "measured": list(test.measured),
+        "not_offered": [{"name": name, "reason": printable(why, limit=300)} for name, why in test.not_offered],
     }

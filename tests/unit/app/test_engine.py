@@ -32,7 +32,7 @@ def test_words_become_choices(word: str, choice: Choice) -> None:
 @pytest.mark.parametrize("word", ["auto", "true", "false"])
 def test_what_was_asked_for_in_vain_is_a_warning(word: str) -> None:
     with structlog.testing.capture_logs() as lines:
-        test = told(_REPORT, dataclasses.replace(EngineSettings(), hevc_decoding=word))
+        test = told("cpu", _REPORT, dataclasses.replace(EngineSettings(), hevc_decoding=word))
     levels = {line["capability"]: line["log_level"] for line in lines if line["event"] == "not offered"}
     expected = "warning" if word == "true" else "info"
     assert levels == {"HEVC decode": expected, "HEVC encode": "info", "VP8 decode": "info"}
