@@ -205,7 +205,7 @@ def test_chain_dies_with_a_starter_that_is_killed(tmp_path: Path) -> None:
         "        await asyncio.Event().wait()\n"
         "asyncio.run(main())\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "TMPDIR": str(tmp_path)}
     starter = subprocess.Popen(
         [sys.executable, "-c", script], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
     )
