@@ -43,7 +43,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "fleet": ("baton.kernel", "baton.media.job", "baton.video.job"),
         # Outer edge.
         "wire": ("baton.kernel", "baton.jobs", "baton.media.job", "baton.video.job"),
-        "ops": ("baton.kernel", "baton.config", "baton.node", "baton.app", "baton.selftest"),
+        "ops": ("baton.kernel", "baton.config", "baton.node", "baton.app", "baton.selftest", "baton.devnet"),
         # Talks to a node from outside. It shares only the words of the wire with it.
         "selftest": (
             "baton.kernel",
