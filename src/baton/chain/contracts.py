@@ -1,4 +1,4 @@
-"""Where the protocol's contracts are: every address through the Controller, by name, read once at start (chain.md 2)."""
+"""Where the protocol's contracts are: all addresses through the Controller, by name, read at start (chain.md 2)."""
 
 from dataclasses import dataclass
 

@@ -229,5 +229,5 @@ class RoundWatch:
         return self.head.pool_size
 
     async def is_active(self, orchestrator: Address) -> bool:
-        """Whether the recipient is active. Nobody else is: tickets for others are not ours to judge, nor to ask about."""
+        """Whether the recipient is active. Nobody else counts: for others we judge nothing."""
         return orchestrator == self._recipient and self._stands(self.head)
