@@ -8,7 +8,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.postgres import postgres, postgres_of_the_run, private_postgres
 from tests.skips import AllowedSkips, Skip
+
+__all__ = ["postgres", "postgres_of_the_run", "private_postgres"]
 
 # Cores are shared with other work, so how long one example takes says nothing.
 hypothesis.settings.register_profile("baton", deadline=None, print_blob=True)

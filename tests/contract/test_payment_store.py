@@ -32,40 +32,36 @@ class Bench:
     clock: ManualClock
 
 
-Opener = Callable[[Path, ManualClock], AsyncIterator[PaymentStore]]
+Told = Callable[[Callable[[Bench], Awaitable[None]]], None]
 
 
 @asynccontextmanager
-async def memory(_folder: Path, clock: ManualClock) -> AsyncIterator[PaymentStore]:
-    yield MemoryPaymentStore(now=clock.now)
-
-
-@asynccontextmanager
-async def sqlite(folder: Path, clock: ManualClock) -> AsyncIterator[PaymentStore]:
-    database = Database.open(f"sqlite:///{folder / 'money.sqlite3'}")
+async def on_record(url: str | None, clock: ManualClock) -> AsyncIterator[PaymentStore]:
+    if url is None:
+        yield MemoryPaymentStore(now=clock.now)
+        return
+    database = Database.open(url)
     try:
         yield AccountStore(database, now=clock.now)
     finally:
         await database.close()
 
 
-KINDS = {"memory": memory, "sqlite": sqlite}
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+def told(request: pytest.FixtureRequest, tmp_path: Path) -> Told:
+    url = {"memory": lambda: None, "sqlite": lambda: f"sqlite:///{tmp_path / 'money.sqlite3'}"}.get(
+        request.param, lambda: request.getfixturevalue("postgres")
+    )()
 
-
-@pytest.fixture(params=sorted(KINDS))
-def told(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Callable[[Bench], Awaitable[None]]], None]:
     def tell(story: Callable[[Bench], Awaitable[None]]) -> None:
         async def whole() -> None:
             clock = ManualClock()
-            async with KINDS[request.param](tmp_path, clock) as store:
+            async with on_record(url, clock) as store:
                 await story(Bench(store, clock))
 
         run(whole())
 
     return tell
-
-
-Told = Callable[[Callable[[Bench], Awaitable[None]]], None]
 
 
 def entry(nonce: int, *, credit: Fraction = VALUE, winner: WinningTicket | None = None) -> TicketEntry:

@@ -64,19 +64,14 @@ class AccountStore:
 
         def work(connection: Connection) -> Applied:
             now = self._now()
-            seen: set[tuple[bytes, int]] = set()
-            fresh: list[Fraction] = []
-            for ticket in tickets:
-                if ticket.winner is not None:
-                    row = winner_row(ticket.winner, account_key=_raw(account.key), now_s=now)
-                    connection.execute(self._insert(TICKETS).values(row).on_conflict_do_nothing())
-                if ticket.credit_wei and self._note(connection, ticket):
-                    fresh.append(ticket.credit_wei)
-                elif ticket.credit_wei:
-                    seen.add((ticket.recipient_rand_hash, ticket.nonce))
+            raw_key = _raw(account.key)
+            winners = [winner_row(t.winner, account_key=raw_key, now_s=now) for t in tickets if t.winner is not None]
+            if winners:
+                connection.execute(self._insert(TICKETS).on_conflict_do_nothing(), winners)
+            fresh, seen = self._note(connection, tickets)
             if not fresh:
                 known = connection.execute(_one(account)).one_or_none()
-                return Applied(_EMPTY if known is None else _state(known), frozenset(seen))
+                return Applied(_EMPTY if known is None else _state(known), seen)
             before = self._held_row(connection, account, now)
             pinned = before.pinned(now)
             state = AccountState(
@@ -86,7 +81,7 @@ class AccountStore:
                 touched_s=now,
             )
             _write(connection, account, state)
-            return Applied(state, frozenset(seen))
+            return Applied(state, seen)
 
         return await self._database.run(work)
 
@@ -136,14 +131,34 @@ class AccountStore:
         connection.execute(self._insert(ACCOUNTS).values(values).on_conflict_do_nothing())
         return _state(connection.execute(_one(account).with_for_update()).one())
 
-    def _note(self, connection: Connection, ticket: TicketEntry) -> bool:
-        """Put a nonce on record; False when it was there before."""
-        values = {
-            "recipient_rand_hash": ticket.recipient_rand_hash,
-            "nonce": ticket.nonce,
-            "expiration_block": ticket.expiration_block,
-        }
-        return connection.execute(self._insert(NONCES).values(values).on_conflict_do_nothing()).rowcount == 1
+    def _note(
+        self, connection: Connection, tickets: tuple[TicketEntry, ...]
+    ) -> tuple[list[Fraction], frozenset[tuple[bytes, int]]]:
+        """Put the nonces of tickets with credit on record: the credit of those that were new, names of the others."""
+        worth = [ticket for ticket in tickets if ticket.credit_wei]
+        if not worth:
+            return [], frozenset()
+        rows = [
+            {
+                "recipient_rand_hash": ticket.recipient_rand_hash,
+                "nonce": ticket.nonce,
+                "expiration_block": ticket.expiration_block,
+            }
+            for ticket in worth
+        ]
+        # Drivers do not agree about how many rows such a statement changed; which ones it returns is certain.
+        new = self._insert(NONCES).on_conflict_do_nothing().returning(NONCES.c.recipient_rand_hash, NONCES.c.nonce)
+        noted = {(row.recipient_rand_hash, row.nonce) for row in connection.execute(new, rows)}
+        fresh: list[Fraction] = []
+        seen: set[tuple[bytes, int]] = set()
+        for ticket in worth:
+            name = (ticket.recipient_rand_hash, ticket.nonce)
+            if name in noted:
+                noted.remove(name)
+                fresh.append(ticket.credit_wei)
+            else:
+                seen.add(name)
+        return fresh, frozenset(seen)
 
 
 def _one(account: AccountKey) -> "Select[Any]":

@@ -27,6 +27,12 @@ def upgrade() -> None:
         sa.Column("nonce", sa.BigInteger, primary_key=True),
         sa.Column("expiration_block", sa.BigInteger, nullable=False),
     )
+    op.create_table(
+        "writers",
+        sa.Column("name", sa.LargeBinary(16), primary_key=True),
+        sa.Column("number", sa.BigInteger, nullable=False),
+        sa.Column("since_s", sa.Double, nullable=False),
+    )
     op.create_index("nonces_expiration", "nonces", ["expiration_block"])
     op.create_table(
         "tickets",
