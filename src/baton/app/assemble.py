@@ -13,6 +13,7 @@ import structlog
 
 from baton.app.cards import Cards, Unwatched, offered_ids
 from baton.app.gauges import Gauges
+from baton.app.record import token_secrets
 from baton.app.session_limit import LiveSessionLimit
 from baton.app.stores import bucket_account, media_store, store_kind
 from baton.app.use_cases import Adapters, Served, port_application
@@ -43,7 +44,6 @@ from baton.storage.bucket import BucketMediaStore, SessionStores
 from baton.storage.data_dir import DataDir
 from baton.storage.directory import DirectoryMediaStore
 from baton.storage.run_time import KeptSessionLimit
-from baton.storage.secrets import TokenSecrets
 from baton.storage.spool import FileSpool
 from baton.video.local import LocalTranscoder
 from baton.video.sessions import SessionTable
@@ -137,7 +137,7 @@ class Assembly:
         self._drain = Drain()
         self._health = Health(drain=self._drain, metrics=self._metrics)
         self._offer = _Offer(_offering(()))
-        self._keys = TokenSecrets.load(data_dir.token_secrets, clock=self._clock)
+        self._keys = token_secrets(settings, data_dir, clock=self._clock)
         self._fetcher = HttpSegmentFetcher(allow_private=settings.access.fetch_private_networks)
         self._poster = HttpObjectPoster(allow_private=settings.access.fetch_private_networks)
         # The operator's own bucket may lie anywhere.

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from baton.config import addresses, values
+from baton.config.database import cluster_secrets, database_url
 from baton.config.devices import device_list
 from baton.config.flag import Flag
 from baton.config.model import LogFormat
@@ -64,7 +65,7 @@ _KIB, _MIB, _GIB = 1 << 10, 1 << 20, 1 << 30
 _DAY_S = 86_400.0
 
 _ADDRESSES, _VIDEO, _STORE, _ACCESS = "Network and addresses", "Transcoding", "Renditions", "Access"
-_KEYS, _LIMITS, _OPS = "Keys", "Limits of the service port", "Running the node"
+_KEYS, _MONEY, _LIMITS, _OPS = "Keys", "Money", "Limits of the service port", "Running the node"
 
 _ROWS = (
     # Network and addresses.
@@ -285,6 +286,30 @@ _ROWS = (
         "Passphrase of the key, or a file that holds it.",
         _KEYS,
         default_note="the empty passphrase",
+        secret=True,
+        value_or_file=True,
+    ),
+    # Money.
+    Flag(
+        "database-url",
+        "money.database_url",
+        database_url(),
+        "",
+        "Database of balances and winning tickets, or a file that holds its URL. Several nodes share a PostgreSQL.",
+        _MONEY,
+        default_note="money.sqlite3 in the data directory",
+        secret=True,
+        value_or_file=True,
+    ),
+    Flag(
+        "cluster-secret",
+        "money.cluster_secrets",
+        cluster_secrets(),
+        "",
+        "Secret that nodes on one database share, so that quotes and sessions of one are good at all; or a file with "
+        "it. Two: the one in use, then one that still counts.",
+        _MONEY,
+        default_note="secrets of the node's own",
         secret=True,
         value_or_file=True,
     ),

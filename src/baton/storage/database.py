@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import structlog
@@ -73,10 +74,10 @@ class Database:
         self._thread = threading.Thread(target=self._serve, name="database writer", daemon=True)
 
     @classmethod
-    def open(cls, url: str, *, metrics: Metrics | None = None) -> "Database":
+    def open(cls, url: str | Path, *, metrics: Metrics | None = None) -> "Database":
         """Connect, bring the tables up to date and start the writer. Blocks.
 
-        ``url`` is ``sqlite:///<path>`` or ``postgresql://…``. ``metrics`` is used in the writer's thread too.
+        ``url`` is a file, ``sqlite:///<path>`` or ``postgresql://…``. ``metrics`` is used in the writer's thread too.
 
         Raises:
             StartError: ``ExitCode.DATA_DIR``: it cannot be opened or is of a newer node. Never shows the password.
@@ -92,9 +93,8 @@ class Database:
             made.append(database)
 
         connect(url, prepare=prepare)
-        (database,) = made
-        database._thread.start()
-        return database
+        made[0]._start()
+        return made[0]
 
     @property
     def dialect(self) -> str:
@@ -143,6 +143,9 @@ class Database:
         self._metrics.set("database_waiting", self._waiting)
         if not answer.cancelled():
             answer.exception()  # whoever asked may be gone; the error was logged
+
+    def _start(self) -> None:
+        self._thread.start()
 
     # In the writer's thread.
 

@@ -26,15 +26,15 @@ _SILENCE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count":
 _DRIVERS = {"sqlite": "sqlite", "postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
 
 
-def connect(url: str, *, prepare: Callable[[Engine], None]) -> Engine:
+def connect(url: str | Path, *, prepare: Callable[[Engine], None]) -> Engine:
     """An engine whose database was opened, found sound and prepared by ``prepare``. Blocks.
 
-    ``url`` is ``sqlite:///<path>`` or ``postgresql://…``.
+    ``url`` is a file, ``sqlite:///<path>`` or ``postgresql://…``.
 
     Raises:
         StartError: ``ExitCode.DATA_DIR``, without password.
     """
-    parsed = _parse(url)
+    parsed = URL.create("sqlite", database=str(url)) if isinstance(url, Path) else _parse(url)
     engine: Engine | None = None
     try:
         engine = _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _postgresql(parsed)

@@ -1,5 +1,6 @@
 """Migrations of the database: numbered steps, run by alembic from code when a node or ``baton migrate`` opens it."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from alembic.config import Config
@@ -10,12 +11,20 @@ from sqlalchemy import Engine
 
 from baton.kernel.errors import ExitCode, StartError
 
-__all__ = ["bring_up_to_date"]
+__all__ = ["Migrated", "bring_up_to_date"]
 
 _HERE = Path(__file__).parent
 
 
-def bring_up_to_date(engine: Engine) -> None:
+@dataclass(frozen=True, slots=True)
+class Migrated:
+    """Versions of a database before and after; None is an empty one."""
+
+    before: str | None
+    after: str | None
+
+
+def bring_up_to_date(engine: Engine) -> Migrated:
     """Run the steps that a database has not seen yet, all in one transaction; none when it is current. Blocks.
 
     Raises:
@@ -35,3 +44,4 @@ def bring_up_to_date(engine: Engine) -> None:
         )
         with Operations.context(migration):
             migration.run_migrations()
+        return Migrated(have, script.get_current_head())
