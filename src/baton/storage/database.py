@@ -212,6 +212,8 @@ class Database:
             try:
                 transaction.commit()
             except DBAPIError as error:
+                # SQLite leaves the transaction open when it cannot commit it: nothing more may go over this connection.
+                connection.invalidate(error)
                 if self._name is None or not error.connection_invalidated or not self._landed():
                     raise
         return outcomes
@@ -232,7 +234,11 @@ class Database:
             connection.execute(update(WRITERS).where(WRITERS.c.name == self._name).values(values))
 
     def _landed(self) -> bool:
-        """Whether the commit whose answer was lost happened. Waits for it to end, should it still be under way."""
+        """Whether the commit whose answer was lost happened. Waits for it to end, should it still be under way.
+
+        Raises:
+            DatabaseError: it cannot be found out, so nothing may be tried a second time.
+        """
         query = select(WRITERS.c.number).where(WRITERS.c.name == self._name).with_for_update()
         for attempt in range(1, _DOUBT_TRIES + 1):
             try:
@@ -240,9 +246,10 @@ class Database:
                     return connection.execute(query).scalar() == self._number
             except SQLAlchemyError as error:
                 if attempt == _DOUBT_TRIES:
-                    log.error("database was lost during a commit; it may have happened", reason=reason(error))  # noqa: TRY400 -- the reason says it all
+                    message = f"the server was lost during a commit, which may have happened: {reason(error)}"
+                    raise DatabaseError(message) from error
                 self._pause(min(attempt, _TRIES))
-        return False
+        raise AssertionError  # the last try returns or raises
 
     def _worth_another(self, error: Exception) -> bool:
         if _is_conflict(error):
