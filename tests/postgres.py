@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +94,17 @@ class Postgres:
 
     def start(self) -> None:
         """Start, or start again after ``kill``; returns when connections are taken."""
-        self._call("pg_ctl", "start", "-w", "-t", str(_START_S), "-D", self.data, "-l", self.folder / "log")
+        end = time.monotonic() + _START_S
+        while True:
+            try:
+                self._call("pg_ctl", "start", "-w", "-t", str(_START_S), "-D", self.data, "-l", self.folder / "log")
+            except subprocess.CalledProcessError:
+                # What is left of a killed server still holds its memory until it notices.
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
 
     def stop(self) -> None:
         """Stop and remove everything."""
