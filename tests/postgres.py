@@ -133,7 +133,7 @@ class Postgres:
 
     def _say(self, statement: str) -> None:
         with psycopg.connect(f"host={self.folder} user=baton dbname=postgres", autocommit=True) as connection:
-            connection.execute(statement)  # type: ignore[call-overload]  # a text of our own making
+            connection.execute(statement)
 
     def _call(self, program: str, *words: str | Path) -> None:
         done = subprocess.run(

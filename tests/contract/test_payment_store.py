@@ -49,9 +49,9 @@ async def on_record(url: str | None, clock: ManualClock) -> AsyncIterator[Paymen
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def told(request: pytest.FixtureRequest, tmp_path: Path) -> Told:
-    url = {"memory": lambda: None, "sqlite": lambda: f"sqlite:///{tmp_path / 'money.sqlite3'}"}.get(
-        request.param, lambda: request.getfixturevalue("postgres")
-    )()
+    url = f"sqlite:///{tmp_path / 'money.sqlite3'}" if request.param == "sqlite" else None
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres")
 
     def tell(story: Callable[[Bench], Awaitable[None]]) -> None:
         async def whole() -> None:

@@ -80,7 +80,9 @@ def test_what_waits_is_ordered_by_round_and_then_by_value(told: Callable[[Story]
     async def story(bench: Bench) -> None:
         rows = ((1, 3501, 10**20), (2, 3500, 9), (3, 3500, 2**255), (4, 3499, 1), (5, 3500, 10), (6, 3500, 10**17))
         for nonce, round_number, value in rows:
-            await bench.store.add((winner(nonce, round_number=round_number, face_value_wei=value),), won_at_s=float(nonce))
+            await bench.store.add(
+                (winner(nonce, round_number=round_number, face_value_wei=value),), won_at_s=float(nonce)
+            )
         waiting = await bench.store.waiting()
         assert [kept.winner.ticket.sender_nonce for kept in waiting] == [4, 3, 6, 5, 2, 1]
         assert [kept.winner.ticket.sender_nonce for kept in await bench.store.newest(limit=2)] == [6, 5]

@@ -164,9 +164,7 @@ def test_unpaid_winnings_count_at_both(told: Told) -> None:
     async def story(one: Node, two: Node, _clock: ManualClock) -> None:
         for node in (one, two):
             node.economics = type(node.economics)(ev_wei=EV_WEI, redeem_gas=1, max_face_value_wei=EV_WEI + 1)
-        receipt = await one.recipient.receive(
-            GATEWAY.pay(await one.recipient.offer(WHO, KEY), *range(1, 101)), KEY
-        )
+        receipt = await one.recipient.receive(GATEWAY.pay(await one.recipient.offer(WHO, KEY), *range(1, 101)), KEY)
         assert receipt.winners > 80
         assert await two.tickets.outstanding() == (receipt.winners, receipt.winners * (EV_WEI + 1))
         assert await two.store.outstanding_wei(WHO) == receipt.winners * (EV_WEI + 1)

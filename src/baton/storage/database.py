@@ -24,9 +24,9 @@ import structlog
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from baton.kernel.errors import BatonError
+from baton.kernel.errors import BatonError, ExitCode, StartError
 from baton.kernel.metrics import Metrics, SilentMetrics
-from baton.storage.engine import CONFLICTS, connect, reason
+from baton.storage.engine import CONFLICTS, connect, reason, shown
 from baton.storage.schema import WRITERS
 
 __all__ = ["Database", "DatabaseError"]
@@ -42,6 +42,7 @@ _TOGETHER_TRIES = 2
 """After this many conflicts with other nodes each change of a batch is committed alone, holding little for little."""
 _PAUSE_S = 0.05
 _DOUBT_TRIES = 10
+_NAME_BYTES = 16
 _WRITERS_KEPT_S = 30 * 86_400.0
 
 _Outcome = tuple[Any, BaseException | None]
@@ -60,8 +61,8 @@ class _Job:
 class Database:
     """One database. Use from the event loop; its thread lives from ``open`` to ``close``."""
 
-    def __init__(self, engine: Engine, *, metrics: Metrics) -> None:
-        """Use ``open``."""
+    def __init__(self, engine: Engine, *, name: bytes | None, metrics: Metrics) -> None:
+        """Use ``open``. ``name`` is that of the row that numbers our commits."""
         self._engine = engine
         self._metrics = metrics
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -69,9 +70,10 @@ class Database:
         self._closed = False
         self._failing = False
         self._closing = threading.Event()
-        self._name = secrets.token_bytes(16) if engine.dialect.name == "postgresql" else None
+        self._name = name
         self._number = 0
         self._thread = threading.Thread(target=self._serve, name="database writer", daemon=True)
+        self._thread.start()
 
     @classmethod
     def open(cls, url: str | Path, *, metrics: Metrics | None = None) -> "Database":
@@ -84,17 +86,8 @@ class Database:
         """
         from baton.storage.migrations import bring_up_to_date
 
-        made: list[Database] = []
-
-        def prepare(engine: Engine) -> None:
-            bring_up_to_date(engine)
-            database = cls(engine, metrics=metrics or SilentMetrics())
-            database._enrol()
-            made.append(database)
-
-        connect(url, prepare=prepare)
-        made[0]._start()
-        return made[0]
+        engine = connect(url, prepare=bring_up_to_date)
+        return cls(engine, name=_enrolled(engine), metrics=metrics or SilentMetrics())
 
     @property
     def dialect(self) -> str:
@@ -143,9 +136,6 @@ class Database:
         self._metrics.set("database_waiting", self._waiting)
         if not answer.cancelled():
             answer.exception()  # whoever asked may be gone; the error was logged
-
-    def _start(self) -> None:
-        self._thread.start()
 
     # In the writer's thread.
 
@@ -218,15 +208,6 @@ class Database:
                     raise
         return outcomes
 
-    def _enrol(self) -> None:
-        """Make the row that numbers our commits; rows of nodes that are long gone go."""
-        if self._name is None:
-            return
-        now = time.time()
-        with self._engine.begin() as connection:
-            connection.execute(delete(WRITERS).where(WRITERS.c.since_s < now - _WRITERS_KEPT_S))
-            connection.execute(insert(WRITERS).values(name=self._name, number=0, since_s=now))
-
     def _mark(self, connection: Connection) -> None:
         if self._name is not None:
             self._number += 1
@@ -273,6 +254,26 @@ class Database:
         if self._failing:
             self._failing = False
             log.info("database takes changes again")
+
+
+def _enrolled(engine: Engine) -> bytes | None:
+    """The name of a fresh row that numbers our commits, None on SQLite; rows of nodes that are long gone go.
+
+    Raises:
+        StartError: the server went while it was asked.
+    """
+    if engine.dialect.name != "postgresql":
+        return None
+    name, now = secrets.token_bytes(_NAME_BYTES), time.time()
+    try:
+        with engine.begin() as connection:
+            connection.execute(delete(WRITERS).where(WRITERS.c.since_s < now - _WRITERS_KEPT_S))
+            connection.execute(insert(WRITERS).values(name=name, number=0, since_s=now))
+    except SQLAlchemyError as error:
+        engine.dispose()
+        message = f"the database {shown(engine.url)} cannot be used: {reason(error)}"
+        raise StartError(message, exit_code=ExitCode.DATA_DIR) from error
+    return name
 
 
 def _one(connection: Connection, job: _Job) -> _Outcome:

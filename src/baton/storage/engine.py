@@ -26,7 +26,7 @@ _SILENCE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count":
 _DRIVERS = {"sqlite": "sqlite", "postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
 
 
-def connect(url: str | Path, *, prepare: Callable[[Engine], None]) -> Engine:
+def connect(url: str | Path, *, prepare: Callable[[Engine], object]) -> Engine:
     """An engine whose database was opened, found sound and prepared by ``prepare``. Blocks.
 
     ``url`` is a file, ``sqlite:///<path>`` or ``postgresql://…``.

@@ -54,7 +54,9 @@ def put(name: bytes) -> Callable[[Connection], bytes]:
 
 
 def names(connection: Connection) -> list[bytes]:
-    return [bytes(row) for row in connection.execute(text("SELECT recipient_rand_hash FROM nonces ORDER BY 1")).scalars()]
+    return [
+        bytes(row) for row in connection.execute(text("SELECT recipient_rand_hash FROM nonces ORDER BY 1")).scalars()
+    ]
 
 
 class Gate:
@@ -84,7 +86,8 @@ def test_changes_that_wait_are_one_commit_and_a_failing_one_goes_alone(place: Pa
 
         def spoiled(connection: Connection) -> None:
             put(b"lost")(connection)
-            raise ValueError("my own mistake")
+            message = "my own mistake"
+            raise ValueError(message)
 
         gate = Gate(database)
         await gate.closed()
@@ -213,7 +216,9 @@ def test_files_are_private_whatever_the_umask(tmp_path: Path) -> None:
 def test_a_commit_waits_for_the_disk(tmp_path: Path) -> None:
     async def story(database: Database) -> None:
         def pragmas(connection: Connection) -> tuple[Any, ...]:
-            return tuple(connection.execute(text(f"PRAGMA {name}")).scalar() for name in ("journal_mode", "synchronous"))
+            return tuple(
+                connection.execute(text(f"PRAGMA {name}")).scalar() for name in ("journal_mode", "synchronous")
+            )
 
         assert await database.run(pragmas) == ("wal", 2)
 
@@ -290,7 +295,7 @@ def test_other_databases_are_refused_without_showing_them(url: str) -> None:
 
 
 def test_a_server_that_is_not_there_is_told_without_the_password() -> None:
-    with pytest.raises(StartError, match="127.0.0.1:1/money") as refused:
+    with pytest.raises(StartError, match=r"127\.0\.0\.1:1/money") as refused:
         Database.open(f"postgresql://ann:{PASSWORD}@127.0.0.1:1/money?application_name={PASSWORD}")
     assert PASSWORD not in str(refused.value)
 
@@ -301,8 +306,9 @@ def test_the_password_is_in_no_log_and_no_error(postgres: str, caplog: pytest.Lo
     async def story(database: Database) -> None:
         with pytest.raises(DatabaseError) as wrong:
             await database.run(lambda connection: connection.execute(text("SELECT * FROM nothing_like_this")))
+        suicide = text("SELECT pg_terminate_backend(pg_backend_pid())")
         with capture_logs() as logs, pytest.raises(DatabaseError) as gone:
-            await database.run(lambda connection: connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())")))
+            await database.run(lambda connection: connection.execute(suicide))
         told_all = f"{wrong.value!r}{gone.value!r}{logs}{caplog.text}{database!r}"
         assert PASSWORD not in told_all
         assert "nothing_like_this" in told_all
@@ -373,7 +379,8 @@ async def main(path):
     kept, failed = 0, 0
     def put(number):
         def work(connection):
-            connection.execute(text("INSERT INTO nonces VALUES (:name, 1, 1)"), {"name": number.to_bytes(4, "big") * 500})
+            name = number.to_bytes(4, "big") * 500
+            connection.execute(text("INSERT INTO nonces VALUES (:name, 1, 1)"), {"name": name})
         return work
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, hard))
