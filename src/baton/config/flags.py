@@ -2,17 +2,18 @@
 
 Pure. One name serves everywhere: ``max-sessions`` is ``--max-sessions`` on the command line, ``BATON_MAX_SESSIONS``
 in the environment and ``max-sessions = 4`` in ``baton.toml``. Names that the reference has are its own in kebab-case,
-with its defaults. Settings that later versions bring are in ``config.later``.
+with its defaults. Rows about money are in ``config.money_flags``; settings that later versions bring are in
+``config.later``.
 """
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
 from baton.config import addresses, values
-from baton.config.database import cluster_secrets, database_url
 from baton.config.devices import device_list
 from baton.config.flag import Flag
 from baton.config.model import LogFormat
+from baton.config.money_flags import MONEY_ROWS
 from baton.config.values import BadValueError, Base, Kind, Raw, read_text
 
 __all__ = ["FLAGS", "LOG_LEVELS", "X264_PRESETS"]
@@ -65,7 +66,7 @@ _KIB, _MIB, _GIB = 1 << 10, 1 << 20, 1 << 30
 _DAY_S = 86_400.0
 
 _ADDRESSES, _VIDEO, _STORE, _ACCESS = "Network and addresses", "Transcoding", "Renditions", "Access"
-_KEYS, _MONEY, _LIMITS, _OPS = "Keys", "Money", "Limits of the service port", "Running the node"
+_KEYS, _LIMITS, _OPS = "Keys", "Limits of the service port", "Running the node"
 
 _ROWS = (
     # Network and addresses.
@@ -289,30 +290,7 @@ _ROWS = (
         secret=True,
         value_or_file=True,
     ),
-    # Money.
-    Flag(
-        "database-url",
-        "money.database_url",
-        database_url(),
-        "",
-        "Database of balances and winning tickets, or a file that holds its URL. Several nodes share a PostgreSQL.",
-        _MONEY,
-        default_note="money.sqlite3 in the data directory",
-        secret=True,
-        value_or_file=True,
-    ),
-    Flag(
-        "cluster-secret",
-        "money.cluster_secrets",
-        cluster_secrets(),
-        "",
-        "Secret that nodes on one database share, so that quotes and sessions of one are good at all; or a file with "
-        "it. Two: the one in use, then one that still counts.",
-        _MONEY,
-        default_note="secrets of the node's own",
-        secret=True,
-        value_or_file=True,
-    ),
+    *MONEY_ROWS,
     # Limits of the service port.
     Flag(
         "header-timeout",
