@@ -145,6 +145,15 @@ def test_debits_go_below_zero_and_are_exact(told: Told) -> None:
     told(story)
 
 
+def test_work_of_an_account_that_was_forgotten_is_debited_all_the_same(told: Told) -> None:
+    async def story(bench: Bench) -> None:
+        applied = await bench.store.debit(Debit(ACCOUNT, Fraction(7, 3)))
+        assert applied.state == AccountState(Fraction(-7, 3), None, Fraction(0), bench.clock.now())
+        assert await bench.store.account(ACCOUNT) == applied.state
+
+    told(story)
+
+
 def test_names_of_any_kind_are_names(told: Told) -> None:
     async def story(bench: Bench) -> None:
         names = ["", "a\x00b", "\udcff", "ü" * 300, "27_model/x"]

@@ -46,6 +46,9 @@ __all__ = ["InsufficientBalanceError", "Recipient"]
 _T = TypeVar("_T")
 _THREAD_FROM_TICKETS = 4
 """More tickets than this are verified off the event loop."""
+_NONCES_KEPT_BLOCKS = 100
+"""Nonces are kept this many L1 blocks after their terms expired. Terms are taken for some blocks of grace, by nodes that
+share the record too, whose view of L1 lags: whoever still takes a ticket must know that it was taken."""
 
 
 class InsufficientBalanceError(Exception):
@@ -112,7 +115,7 @@ class Recipient:
             except BatonError:
                 self._owed += owed[position + 1 :]
                 raise
-        l1_block = self._rounds.last_seen_l1_block
+        l1_block = self._rounds.last_seen_l1_block - _NONCES_KEPT_BLOCKS
         self._nonces.expire(l1_block)
         for key in await self._store.forget(idle_s=idle_s, l1_block=l1_block):
             self._ledger.forget(key)

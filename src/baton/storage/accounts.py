@@ -39,7 +39,7 @@ class AccountStore:
             rows = connection.execute(select(ACCOUNTS)).all()
             return tuple((AccountKey(Address(row.sender), _text(row.key)), _state(row)) for row in rows)
 
-        return await self._database.run(work)
+        return await self._database.run(work, writes=False)
 
     async def account(self, account: AccountKey) -> AccountState | None:
         """One account, or None."""
@@ -48,7 +48,7 @@ class AccountStore:
             row = connection.execute(_one(account)).one_or_none()
             return _state(row) if row is not None else None
 
-        return await self._database.run(work)
+        return await self._database.run(work, writes=False)
 
     async def nonces(self) -> tuple[tuple[bytes, int, int], ...]:
         """Every nonce on record."""
@@ -57,7 +57,7 @@ class AccountStore:
             rows = connection.execute(select(NONCES)).all()
             return tuple((row.recipient_rand_hash, row.nonce, row.expiration_block) for row in rows)
 
-        return await self._database.run(work)
+        return await self._database.run(work, writes=False)
 
     async def accept(self, account: AccountKey, *, price: Fraction, tickets: tuple[TicketEntry, ...]) -> Applied:
         """Credit tickets whose nonces are new, keep all winners, pin the price."""
@@ -122,7 +122,7 @@ class AccountStore:
             rows = connection.execute(select(TICKETS.c.face_value_wei).where(TICKETS.c.sender == sender, waiting))
             return sum(int(value) for value in rows.scalars())
 
-        return await self._database.run(work)
+        return await self._database.run(work, writes=False)
 
     def _held_row(self, connection: Connection, account: AccountKey, now: float) -> AccountState:
         """The account's row, made when missing and locked against other nodes until the transaction ends."""

@@ -55,6 +55,7 @@ class DatabaseError(BatonError):
 @dataclass(slots=True)
 class _Job:
     work: Callable[[Connection], Any]
+    writes: bool
     done: "Future[Any]" = field(default_factory=Future)
 
 
@@ -99,11 +100,11 @@ class Database:
         """Changes that are not on record yet."""
         return self._waiting
 
-    async def run(self, work: Callable[[Connection], _T]) -> _T:
+    async def run(self, work: Callable[[Connection], _T], *, writes: bool = True) -> _T:
         """The result of ``work`` once what it did is safe on disk.
 
         ``work`` runs in the writer's thread, maybe more than once, and must do nothing but talk to its connection. It
-        is not undone when the caller is cancelled.
+        is not undone when the caller is cancelled. Without ``writes`` it only looks.
 
         Raises:
             DatabaseError: it is not on record.
@@ -114,7 +115,7 @@ class Database:
         if self._waiting >= _WAITING_MOST:
             message = f"{self._waiting} changes wait for the database"
             raise DatabaseError(message)
-        job = _Job(work)
+        job = _Job(work, writes)
         self._waiting += 1
         self._metrics.set("database_waiting", self._waiting)
         self._jobs.put(job)
@@ -198,7 +199,8 @@ class Database:
         """All jobs in one transaction; raises when none of it is on record."""
         with self._engine.connect() as connection, connection.begin() as transaction:
             outcomes = [_one(connection, job) for job in batch]
-            self._mark(connection)
+            if any(job.writes for job in batch):
+                self._mark(connection)
             try:
                 transaction.commit()
             except DBAPIError as error:

@@ -67,7 +67,7 @@ class TicketStore:
             query = select(TICKETS).order_by(TICKETS.c.won_at_s.desc()).limit(min(limit, _MOST_ROWS))
             return tuple(_kept(row) for row in connection.execute(query).all())
 
-        return await self._database.run(work)
+        return await self._database.run(work, writes=False)
 
     async def counts(self) -> dict[str, tuple[int, int]]:
         """Number and face value in wei of the winners in each state."""
@@ -79,7 +79,7 @@ class TicketStore:
                 sums[state] = (number + 1, total + int(value))
             return sums
 
-        return await self._database.run(work)
+        return await self._database.run(work, writes=False)
 
     async def outstanding(self) -> tuple[int, int]:
         """Number and face value in wei of the winners that are neither paid nor given up."""
@@ -89,7 +89,7 @@ class TicketStore:
             values = [int(value) for value in connection.execute(query).scalars()]
             return len(values), sum(values)
 
-        return await self._database.run(work)
+        return await self._database.run(work, writes=False)
 
     async def move(
         self,
@@ -130,7 +130,7 @@ class TicketStore:
             rows = connection.execute(select(TICKETS).where(*where).order_by(*order).limit(_MOST_ROWS)).all()
             return tuple(_kept(row) for row in rows)
 
-        return await self._database.run(work)
+        return await self._database.run(work, writes=False)
 
 
 def winner_row(winner: WinningTicket, *, account_key: bytes, now_s: float) -> dict[str, object]:

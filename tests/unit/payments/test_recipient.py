@@ -436,6 +436,26 @@ def test_a_caller_that_leaves_does_not_leave_money_in_the_air() -> None:
     with_desk(story)
 
 
+@pytest.mark.parametrize("late", [1, 41, 42, 140, 1000])
+def test_no_ticket_is_credited_twice_whenever_nonces_are_forgotten(late: int) -> None:
+    async def story(desk: Desk) -> None:
+        payment = desk.gateway.pay(await desk.offer(), 1)
+        await desk.recipient.receive(payment, KEY)
+        before = desk.balance()
+        desk.rounds.last_seen_l1_block += late
+        await desk.recipient.tidy(idle_s=3600)
+        for node in (desk.recipient, desk.restarted()):
+            receipt = await node.receive(payment, KEY)
+            assert receipt.error is not None
+            assert receipt.credited_wei == 0
+        # Nor by one that sees less of L1 than whoever forgot.
+        desk.rounds.last_seen_l1_block -= min(late, 60)
+        assert (await desk.restarted().receive(payment, KEY)).credited_wei == 0
+        assert desk.balance() == before
+
+    with_desk(story)
+
+
 def test_idle_accounts_and_expired_quotes_are_forgotten() -> None:
     async def story(desk: Desk) -> None:
         await desk.recipient.receive(desk.gateway.pay(await desk.offer(), 1), KEY)
