@@ -8,11 +8,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests.postgres import postgres, postgres_of_the_run, private_postgres
 from tests.skips import AllowedSkips, Skip
 
-__all__ = ["postgres", "postgres_of_the_run", "private_postgres"]
-
+pytest_plugins = ("tests.devnet.fixtures", "tests.postgres")
 # Cores are shared with other work, so how long one example takes says nothing.
 hypothesis.settings.register_profile("baton", deadline=None, print_blob=True)
 # Elsewhere every run searches on; a run that judges a change tries the same examples each time.

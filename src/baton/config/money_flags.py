@@ -3,11 +3,11 @@
 from baton.config.database import cluster_secrets, database_url
 from baton.config.flag import Flag
 
-__all__ = ["MONEY_ROWS"]
+__all__ = ["MONEY"]
 
 _MONEY = "Money"
 
-MONEY_ROWS = (
+MONEY = (
     Flag(
         "database-url",
         "money.database_url",

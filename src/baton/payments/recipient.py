@@ -47,8 +47,8 @@ _T = TypeVar("_T")
 _THREAD_FROM_TICKETS = 4
 """More tickets than this are verified off the event loop."""
 _NONCES_KEPT_BLOCKS = 100
-"""Nonces are kept this many L1 blocks after their terms expired. Terms are taken for some blocks of grace, by nodes that
-share the record too, whose view of L1 lags: whoever still takes a ticket must know that it was taken."""
+"""Nonces are kept this many L1 blocks after their terms expired. Terms are taken for some blocks of grace, and by nodes
+whose view of L1 lags: whoever still takes a ticket must know that it was taken."""
 
 
 class InsufficientBalanceError(Exception):

@@ -7,6 +7,7 @@
       money.sqlite3      balances and winning tickets (storage.database), 0600; -wal and -shm beside it belong to it
       run-time.json      what an operator set while the node ran (storage.run_time), 0600
       work/              segments in work (storage.spool), emptied at start, 0700
+      engine-temp/       the one place where engine children can make files (app.cell), emptied at start, 0700
 
 Other adapters keep their own files beside these. Blocking; used at start and stop.
 """
