@@ -9,6 +9,7 @@ numbers a row of its writer, and the writer looks there before it does anything 
 """
 
 import asyncio
+import os
 import queue
 import random
 import secrets
@@ -27,6 +28,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from baton.kernel.errors import BatonError, ExitCode, StartError
 from baton.kernel.metrics import Metrics, SilentMetrics
 from baton.storage.engine import CONFLICTS, connect, reason, shown
+from baton.storage.lock import take_lock
 from baton.storage.schema import WRITERS
 
 __all__ = ["Database", "DatabaseError"]
@@ -62,8 +64,8 @@ class _Job:
 class Database:
     """One database. Use from the event loop; its thread lives from ``open`` to ``close``."""
 
-    def __init__(self, engine: Engine, *, name: bytes | None, metrics: Metrics) -> None:
-        """Use ``open``. ``name`` is that of the row that numbers our commits."""
+    def __init__(self, engine: Engine, *, name: bytes | None, lock_fd: int | None, metrics: Metrics) -> None:
+        """Use ``open``. ``name`` is that of the row that numbers our commits; owns the descriptor of a file's lock."""
         self._engine = engine
         self._metrics = metrics
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -72,6 +74,7 @@ class Database:
         self._failing = False
         self._closing = threading.Event()
         self._name = name
+        self._lock_fd = lock_fd
         self._number = 0
         self._thread = threading.Thread(target=self._serve, name="database writer", daemon=True)
         self._thread.start()
@@ -88,7 +91,16 @@ class Database:
         from baton.storage.migrations import bring_up_to_date
 
         engine = connect(url, prepare=bring_up_to_date)
-        return cls(engine, name=_enrolled(engine), metrics=metrics or SilentMetrics())
+        try:
+            name, lock_fd = _enrolled(engine), _locked(engine)
+        except (SQLAlchemyError, OSError) as error:
+            engine.dispose()
+            message = f"the database {shown(engine.url)} cannot be used: {reason(error)}"
+            raise StartError(message, exit_code=ExitCode.DATA_DIR) from error
+        except StartError:
+            engine.dispose()
+            raise
+        return cls(engine, name=name, lock_fd=lock_fd, metrics=metrics or SilentMetrics())
 
     @property
     def dialect(self) -> str:
@@ -131,6 +143,9 @@ class Database:
             self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
         self._engine.dispose()
+        lock_fd, self._lock_fd = self._lock_fd, None
+        if lock_fd is not None:
+            os.close(lock_fd)
 
     def _one_less(self, answer: "asyncio.Future[Any]") -> None:
         self._waiting -= 1
@@ -259,23 +274,21 @@ class Database:
 
 
 def _enrolled(engine: Engine) -> bytes | None:
-    """The name of a fresh row that numbers our commits, None on SQLite; rows of nodes that are long gone go.
-
-    Raises:
-        StartError: the server went while it was asked.
-    """
+    """The name of a fresh row that numbers our commits, None on SQLite; rows of nodes that are long gone go."""
     if engine.dialect.name != "postgresql":
         return None
     name, now = secrets.token_bytes(_NAME_BYTES), time.time()
-    try:
-        with engine.begin() as connection:
-            connection.execute(delete(WRITERS).where(WRITERS.c.since_s < now - _WRITERS_KEPT_S))
-            connection.execute(insert(WRITERS).values(name=name, number=0, since_s=now))
-    except SQLAlchemyError as error:
-        engine.dispose()
-        message = f"the database {shown(engine.url)} cannot be used: {reason(error)}"
-        raise StartError(message, exit_code=ExitCode.DATA_DIR) from error
+    with engine.begin() as connection:
+        connection.execute(delete(WRITERS).where(WRITERS.c.since_s < now - _WRITERS_KEPT_S))
+        connection.execute(insert(WRITERS).values(name=name, number=0, since_s=now))
     return name
+
+
+def _locked(engine: Engine) -> int | None:
+    """A descriptor that keeps a file ours: nodes that share a record must know it, and a file is never shared."""
+    if engine.dialect.name != "sqlite":
+        return None
+    return take_lock(f"{engine.url.database}.lock", what=f"database {engine.url.database}")
 
 
 def _one(connection: Connection, job: _Job) -> _Outcome:

@@ -204,7 +204,9 @@ def test_files_are_private_whatever_the_umask(tmp_path: Path) -> None:
     async def story(database: Database) -> None:
         await database.run(put(b"a"))
         files = sorted(tmp_path.iterdir())
-        assert [file.name for file in files] == ["money.sqlite3", "money.sqlite3-shm", "money.sqlite3-wal"]
+        assert [file.name for file in files] == [
+            *("money.sqlite3", "money.sqlite3-shm", "money.sqlite3-wal", "money.sqlite3.lock")
+        ]
         assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
     try:
@@ -355,6 +357,16 @@ def test_a_newer_database_is_left_alone(place: Path | str) -> None:
     with pytest.raises(StartError, match="newer version") as refused:
         Database.open(place)
     assert refused.value.exit_code is ExitCode.DATA_DIR
+
+
+def test_a_file_belongs_to_one_node(tmp_path: Path) -> None:
+    async def story(_database: Database) -> None:
+        with pytest.raises(StartError, match=f"in use by another node \\(process {os.getpid()}\\)") as refused:
+            await asyncio.to_thread(Database.open, tmp_path / "money")
+        assert refused.value.exit_code is ExitCode.DATA_DIR
+
+    told(story, tmp_path / "money")
+    told(story, tmp_path / "money")
 
 
 def test_opening_again_keeps_everything(place: Path | str) -> None:
