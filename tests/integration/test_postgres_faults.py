@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from sqlalchemy import delete, select
 from structlog.testing import capture_logs
 
 from baton.kernel.clock import ManualClock
@@ -17,6 +18,7 @@ from baton.payments.ports import AccountKey, Debit, TicketEntry
 from baton.storage import database as database_module
 from baton.storage.accounts import AccountStore
 from baton.storage.database import Database, DatabaseError
+from baton.storage.schema import WRITERS
 from tests.postgres import Postgres
 from tests.support import eventually, run
 
@@ -216,6 +218,36 @@ def test_a_server_killed_under_load_loses_nothing_that_was_acknowledged(private_
 
     with server.database() as url:
         run(story(url), deadline_s=55)
+
+
+def test_nodes_that_start_at_the_same_moment_make_the_tables_once(postgres: str) -> None:
+    async def story() -> None:
+        databases = await asyncio.gather(*(asyncio.to_thread(Database.open, postgres) for _ in range(4)))
+        for number, database in enumerate(databases):
+            store = AccountStore(database, now=ManualClock().now)
+            await store.accept(ACCOUNT, price=Fraction(1), tickets=(entry(number),))
+        state = await AccountStore(databases[0], now=ManualClock().now).account(ACCOUNT)
+        assert state is not None
+        assert state.balance_wei == 4 * 3
+        for database in databases:
+            await database.close()
+
+    run(story(), deadline_s=50)
+
+
+def test_a_writer_whose_row_was_tidied_away_makes_another(postgres: str) -> None:
+    async def story() -> None:
+        database = await asyncio.to_thread(Database.open, postgres)
+        store = AccountStore(database, now=ManualClock().now)
+        await store.accept(ACCOUNT, price=Fraction(1), tickets=(entry(1),))
+        await database.run(lambda connection: connection.execute(delete(WRITERS)), writes=False)
+        await store.debit(Debit(ACCOUNT, Fraction(1)))
+        await store.debit(Debit(ACCOUNT, Fraction(1)))
+        rows = await database.run(lambda connection: connection.execute(select(WRITERS.c.number)).all(), writes=False)
+        assert [row.number for row in rows] == [database._number]
+        await database.close()
+
+    run(story())
 
 
 def test_two_nodes_that_cross_do_not_stop_each_other(postgres: str) -> None:

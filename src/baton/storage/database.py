@@ -229,7 +229,9 @@ class Database:
         if self._name is not None:
             self._number += 1
             values = {"number": self._number, "since_s": time.time()}
-            connection.execute(update(WRITERS).where(WRITERS.c.name == self._name).values(values))
+            marked = connection.execute(update(WRITERS).where(WRITERS.c.name == self._name).values(values))
+            if marked.rowcount == 0:  # a node that started while we had nothing to do for a month tidied our row away
+                connection.execute(insert(WRITERS).values(name=self._name, **values))
 
     def _landed(self) -> bool:
         """Whether the commit whose answer was lost happened. Waits for it to end, should it still be under way.

@@ -57,7 +57,7 @@ class TicketStore:
         return await self._database.run(work) if rows else 0
 
     async def waiting(self) -> tuple[KeptTicket, ...]:
-        """All that are not final, the oldest round first, then the most valuable."""
+        """All that are not final, the oldest round first, then the most valuable; of more than 10,000 the first."""
         return await self._select(TICKETS.c.state.in_(TicketState.OPEN))
 
     async def newest(self, *, limit: int) -> tuple[KeptTicket, ...]:

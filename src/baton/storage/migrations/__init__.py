@@ -7,13 +7,15 @@ from alembic.config import Config
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine
+from sqlalchemy import Engine, func, select
 
 from baton.kernel.errors import ExitCode, StartError
 
 __all__ = ["Migrated", "bring_up_to_date"]
 
 _HERE = Path(__file__).parent
+_LOCK = 0x6261746F6E
+"""A number that means nothing but us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,9 @@ def bring_up_to_date(engine: Engine) -> Migrated:
     config.set_main_option("script_location", str(_HERE).replace("%", "%%"))
     script = ScriptDirectory.from_config(config)
     with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            # Nodes that share the database may start at the same moment; until the commit one of them has the word.
+            connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
         have = MigrationContext.configure(connection).get_current_revision()
         if have is not None and have not in {step.revision for step in script.walk_revisions()}:
             message = f"the database is of a newer version ({have}) than this program knows"
