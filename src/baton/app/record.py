@@ -10,12 +10,26 @@ from baton.storage.data_dir import MONEY_NAME, DataDir
 from baton.storage.secrets import ClusterTokenSecrets, TokenSecrets
 from baton.storage.ticket_secrets import ClusterTicketSecrets, TicketSecretFile
 
-__all__ = ["database_place", "migrate", "ticket_secrets", "token_secrets"]
+__all__ = ["database_place", "is_shared", "migrate", "reference_database", "ticket_secrets", "token_secrets"]
+
+_FOLDER_OF_OURS = "baton"
+_REFERENCE_NAME = "lpdb.sqlite3"
 
 
 def database_place(settings: Settings) -> str | Path:
     """What ``Database.open`` opens."""
     return settings.money.database_url or settings.data_dir / MONEY_NAME
+
+
+def is_shared(settings: Settings) -> bool:
+    """Whether other nodes may write the same record, so that ``Recipient`` must not trust its memory of it."""
+    return settings.money.database_url.startswith("postgresql")
+
+
+def reference_database(settings: Settings) -> Path | None:
+    """The reference's database, where the data directory is the folder that ``baton livepeer`` makes beside it."""
+    found = settings.data_dir.parent / _REFERENCE_NAME
+    return found if settings.data_dir.name == _FOLDER_OF_OURS and found.is_file() else None
 
 
 def token_secrets(settings: Settings, data_dir: DataDir, *, clock: Clock) -> TokenSecrets | ClusterTokenSecrets:
