@@ -18,6 +18,7 @@ from baton.app.engine import told
 from baton.app.engines import CPU, EngineDevice, EngineRules, Engines, nvidia_devices
 from baton.app.gauges import Gauges
 from baton.app.port import auth_webhook, certificate_source, service_port
+from baton.app.record import token_secrets
 from baton.app.reload import Reload
 from baton.app.session_limit import LiveSessionLimit
 from baton.app.stores import bucket_account, media_store, store_kind
@@ -48,7 +49,6 @@ from baton.storage.bucket import BucketMediaStore, SessionStores
 from baton.storage.data_dir import DataDir
 from baton.storage.directory import DirectoryMediaStore
 from baton.storage.run_time import KeptSessionLimit
-from baton.storage.secrets import TokenSecrets
 from baton.storage.spool import FileSpool
 from baton.video.devices import Devices
 from baton.video.local import LocalTranscoder
@@ -163,8 +163,8 @@ class Assembly:
         self._drain = Drain()
         self._health = Health(drain=self._drain, metrics=self._metrics)
         self._offer = _Offer(_offering(()))
+        self._keys = token_secrets(settings, data_dir, clock=self._clock)
         self._engine_tests: dict[str, EngineTest] = {}
-        self._keys = TokenSecrets.load(data_dir.token_secrets, clock=self._clock)
         self._fetcher = HttpSegmentFetcher(allow_private=settings.access.fetch_private_networks)
         self._poster = HttpObjectPoster(allow_private=settings.access.fetch_private_networks)
         # The operator's own bucket may lie anywhere.

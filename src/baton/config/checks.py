@@ -118,6 +118,11 @@ def together_problems(settings: Settings) -> list[str]:
         problems.append("--cert-file has no use: --http-addr asks for cleartext (http://)")
     if settings.key.password and settings.key.keystore_file is None:
         problems.append("--eth-password has no use without --eth-keystore-path or --eth-acct-addr")
+    if settings.money.cluster_secrets and not settings.money.database_url.startswith("postgresql"):
+        problems.append(
+            "--cluster-secret needs a PostgreSQL as --database-url: nodes that take each other's tickets and share no "
+            "record would each credit the same ticket"
+        )
     limits = port.limits
     if limits.max_connections_per_address > limits.max_connections:
         problems.append(

@@ -18,6 +18,7 @@ __all__ = [
     "LogFormat",
     "LogSettings",
     "ManagementSettings",
+    "MoneySettings",
     "PortLimits",
     "PortSettings",
     "SandboxMode",
@@ -155,6 +156,16 @@ class KeySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MoneySettings:
+    """Where money is on record, and what nodes that share the record have in common."""
+
+    database_url: str = field(default="", repr=False)
+    """Empty: a file in the data directory. It may hold a password. Never printed as it is."""
+    cluster_secrets: tuple[str, ...] = field(default=(), repr=False)
+    """The one in use first; at most two. Never printed."""
+
+
+@dataclass(frozen=True, slots=True)
 class ManagementSettings:
     """The operator's port: health, status, drain, metrics."""
 
@@ -200,6 +211,7 @@ class Settings:
     storage: StorageSettings = StorageSettings()
     access: AccessSettings = AccessSettings()
     key: KeySettings = KeySettings()
+    money: MoneySettings = MoneySettings()
     management: ManagementSettings = ManagementSettings()
     logs: LogSettings = LogSettings()
     lifecycle: LifecycleSettings = LifecycleSettings()

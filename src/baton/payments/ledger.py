@@ -97,6 +97,11 @@ class Ledger:
         if account is not None and not account.holds:
             del self._accounts[key]
 
+    def forget_idle(self, *, before_s: float) -> None:
+        """Drop accounts untouched since a moment in Unix time, those with holds excepted: the record knows them."""
+        for key in [key for key, account in self._accounts.items() if account.state.touched_s < before_s]:
+            self.forget(key)
+
     def holds(self, key: AccountKey) -> int:
         """Holds of an account that have not ended."""
         account = self._accounts.get(key)
