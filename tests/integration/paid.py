@@ -6,6 +6,7 @@ engine makes renditions of as many pixels as the test says, and waits where the 
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -27,6 +28,7 @@ from baton.payments.recipient import Recipient
 from baton.storage.accounts import AccountStore
 from baton.storage.database import Database
 from tests.integration.scripted import Port, serving
+from tests.node import eventually as wait_until
 from tests.payments.memory import FixedGas, FixedRounds, FixedSecrets, FixedSenders
 from tests.peer.gateway import Answer, PeerGateway
 from tests.peer.keys import VECTOR_KEY
@@ -35,7 +37,20 @@ from tests.peer.pb import lp_rpc_pb2 as pb
 from tests.peer.segments import SegmentPost, preset
 from tests.support import eventually
 
-__all__ = ["BODY", "EV_WEI", "ME", "PRICE", "SMALL", "Chain", "Money", "PaidPort", "PricedEngine", "Till", "paid_port"]
+__all__ = [
+    "BODY",
+    "EV_WEI",
+    "ME",
+    "PRICE",
+    "SMALL",
+    "Chain",
+    "Money",
+    "PaidPort",
+    "PricedEngine",
+    "Till",
+    "done",
+    "paid_port",
+]
 
 ME = Address(VECTOR_KEY.address)
 EV_WEI = 8_000_000_000
@@ -222,6 +237,23 @@ class Till:
         answer = self.send(spent.payment, duration_ms=duration_ms, http2=http2)
         self.finish(spent, answer)
         return answer
+
+    def pay_and_get_info(self) -> pb.OrchestratorInfo:
+        """The terms that come with the answer to an honest segment."""
+        answer = self.pay_and_send()
+        assert (answer.status, answer.error) == (200, ""), answer.text
+        return answer.result.info
+
+    def wait_holds(self, count: int) -> None:
+        """Return once so many segments of the session hold their cost."""
+        key = self.gateway.key.address
+        wait_until(lambda: self.port.holds(key, self.session_id) == count, what=f"{count} segments hold their cost")
+
+
+def done(pending: Sequence[Future[Answer]], count: int) -> list[Answer]:
+    """The answers that came, once there are ``count``."""
+    wait_until(lambda: sum(each.done() for each in pending) >= count, what=f"{count} answers")
+    return [each.result() for each in pending if each.done()]
 
 
 @contextmanager
