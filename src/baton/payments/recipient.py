@@ -317,7 +317,7 @@ class Recipient:
             raise InsufficientBalanceError
         if price == 0:
             return None
-        hold = self._ledger.hold(account, units=units, price=price)
+        hold = self._ledger.hold(account, units=units, price=price, now=self._clock.monotonic())
         if hold is None:
             raise InsufficientBalanceError
         return hold
@@ -336,7 +336,7 @@ class Recipient:
                 self._owed.append((hold, units))
                 raise
             self._ledger.learn(hold.account, applied.state)
-        self._ledger.end(hold)
+        self._ledger.settled(hold, amount_wei=amount_wei, now=self._clock.monotonic())
 
     def release(self, hold: Hold) -> None:
         """Nothing was delivered: the hold ends without a debit."""
