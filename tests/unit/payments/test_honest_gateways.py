@@ -26,7 +26,7 @@ from baton.payments.recipient import Recipient
 from baton.wire import codec
 from tests.payments.memory import FixedGas, FixedRounds, FixedSecrets, FixedSenders, MemoryPaymentStore
 from tests.peer.keys import VECTOR_KEY
-from tests.peer.paying import PeerSession, Spent, fee_estimate
+from tests.peer.paying import PeerSession, Spent, fee_estimate, price_of
 from tests.peer.pb import lp_rpc_pb2 as pb
 from tests.peer.segments import make_profile
 
@@ -43,7 +43,6 @@ class Flight:
     spent: Spent
     profiles: tuple[pb.VideoProfile, ...]
     duration_ms: int
-    overrun: Fraction
     fails: bool
     info: pb.OrchestratorInfo | None = None
     held: Admitted | None = None
@@ -55,7 +54,11 @@ class Story:
     """A node and a gateway in one session; the test decides what happens next."""
 
     price: Fraction
-    ev_wei: int
+    ratio: Fraction
+    """What a ticket is worth for each wei that a second of video costs."""
+    shape: Fraction
+    """Pixels of the source's shape for each pixel of the shape that was asked for."""
+    ladder: list[tuple[int, int, int]]
     clock: ManualClock = field(default_factory=ManualClock)
     sent: list[Flight] = field(default_factory=list)
     at_work: list[Flight] = field(default_factory=list)
@@ -63,7 +66,7 @@ class Story:
     lost: Fraction = Fraction(0)
 
     def __post_init__(self) -> None:
-        self.economics = Economics(ev_wei=self.ev_wei, redeem_gas=1_200_000)
+        self.economics = self.worth(self.ratio)
         parts = {"rounds": FixedRounds(), "secrets": FixedSecrets()}
         quoting = Quoting(
             recipient=ME,
@@ -85,6 +88,11 @@ class Story:
         )
         self.payments = TicketPayments(recipient=self.recipient, metrics=SilentMetrics())
 
+    def worth(self, ratio: Fraction) -> Economics:
+        """Tickets worth so much of a second of video."""
+        second = sum(w * h * (fps or 60) for w, h, fps in self.ladder) * self.price
+        return Economics(ev_wei=max(1, int(second * ratio)), redeem_gas=1_200_000)
+
     async def info(self) -> pb.OrchestratorInfo:
         quote = await self.payments.quote(sender=SENDER, session_id=SESSION, capabilities=None)
         told = OrchestratorInfo(
@@ -100,12 +108,36 @@ class Story:
     async def begin(self) -> None:
         self.gateway = PeerSession(VECTOR_KEY, await self.info())
 
-    def send(self, flight_of: "tuple[list[tuple[int, int, int]], int, Fraction, bool]") -> None:
-        sizes, duration_ms, overrun, fails = flight_of
-        profiles = tuple(make_profile(f"p{n}", w, h, 1000, fps) for n, (w, h, fps) in enumerate(sizes))
-        price = Fraction(self.gateway.info.price_info.pricePerUnit, self.gateway.info.price_info.pixelsPerUnit)
+    async def step(self, step: "Step") -> None:
+        """What happens next; nothing where there is nothing it could happen to."""
+        what, which, duration_ms, fails = step
+        if what == "send" and len(self.sent) + len(self.at_work) + len(self.answered) < MOST_UNDER_WAY:
+            self.send(duration_ms, fails=fails)
+        elif what == "arrive" and self.sent:
+            await self.arrive(which)
+        elif what == "work" and self.at_work:
+            await self.work(which)
+        elif what == "hear" and self.answered:
+            self.hear(which)
+        elif what == "ev":
+            self.economics = self.worth(self.ratio * Fraction(1 + which, 3))
+        elif what == "wait":
+            self.clock.advance(0.5)
+
+    async def finish(self) -> None:
+        """Everything under way comes to its end."""
+        while self.sent:
+            await self.arrive(0)
+        while self.at_work:
+            await self.work(0)
+        while self.answered:
+            self.hear(0)
+
+    def send(self, duration_ms: int, *, fails: bool) -> None:
+        profiles = tuple(make_profile(f"p{n}", w, h, 1000, fps) for n, (w, h, fps) in enumerate(self.ladder))
+        price = price_of(self.gateway.info)
         spent = self.gateway.pay(fee_estimate(profiles, duration_ms=duration_ms, price=price))
-        self.sent.append(Flight(spent, profiles, duration_ms, overrun, fails))
+        self.sent.append(Flight(spent, profiles, duration_ms, fails))
 
     async def arrive(self, which: int) -> None:
         flight = self.sent.pop(which % len(self.sent))
@@ -123,7 +155,7 @@ class Story:
         if flight.fails:
             await self.payments.release(flight.held)
         else:
-            flight.pixels = int(estimate(flight) * flight.overrun)
+            flight.pixels = int(estimate(flight) * self.shape)
             await self.payments.settle(flight.held, pixels=flight.pixels)
         self.answered.append(flight)
 
@@ -145,58 +177,41 @@ def estimate(flight: Flight) -> int:
 
 
 SHAPES = st.sampled_from([Fraction(1, 2), Fraction(1), Fraction(4, 3), Fraction(256, 81)])
+RATIOS = st.sampled_from([Fraction(1, 8), Fraction(1, 3), Fraction(1), Fraction(3), Fraction(10)])
 SIZES = st.lists(
     st.sampled_from([(256, 144, 30), (426, 240, 30), (640, 360, 0), (1280, 720, 60)]), min_size=1, max_size=3
 )
+Step = tuple[str, int, int, bool]
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(["send", "send", "arrive", "arrive", "work", "work", "hear", "hear", "ev", "wait"]),
         st.integers(0, 4),
-        SIZES,
         st.integers(1, 6000),
         st.booleans(),
     ),
-    max_size=40,
+    min_size=10,
+    max_size=60,
 )
 MOST_UNDER_WAY = 5
 
 
-@settings(max_examples=60)
+@settings(max_examples=150)
 @given(
-    price=st.fractions(min_value=Fraction(1, 10**6), max_value=3000, max_denominator=10**6),
-    ev_gwei=st.integers(1, 1000),
+    price=st.fractions(min_value=Fraction(1, 1000), max_value=3000, max_denominator=10**6),
+    ratio=RATIOS,
     shape=SHAPES,
+    ladder=SIZES,
     steps=STEPS,
 )
 def test_honest_gateway_is_never_refused_and_both_books_agree(
-    price: Fraction, ev_gwei: int, shape: Fraction, steps: list[tuple[str, int, list[tuple[int, int, int]], int, bool]]
+    price: Fraction, ratio: Fraction, shape: Fraction, ladder: list[tuple[int, int, int]], steps: list[Step]
 ) -> None:
-    """Nothing here is lost on the way in order; ladders are one stream's and the shape is its source's."""
-
     async def told() -> None:
-        story = Story(price, ev_gwei * 10**9)
+        story = Story(price, ratio, shape, ladder)
         await story.begin()
-        ladder = steps[0][2] if steps else []
-        for what, which, _sizes, duration_ms, fails in steps:
-            under_way = len(story.sent) + len(story.at_work) + len(story.answered)
-            if what == "send" and under_way < MOST_UNDER_WAY:
-                story.send((ladder, duration_ms, shape, fails))
-            elif what == "arrive" and story.sent:
-                await story.arrive(which)
-            elif what == "work" and story.at_work:
-                await story.work(which)
-            elif what == "hear" and story.answered:
-                story.hear(which)
-            elif what == "ev":
-                story.economics = Economics(ev_wei=(1 + which * 100) * 10**9, redeem_gas=1_200_000)
-            elif what == "wait":
-                story.clock.advance(0.5)
-        while story.sent:
-            await story.arrive(0)
-        while story.at_work:
-            await story.work(0)
-        while story.answered:
-            story.hear(0)
+        for step in steps:
+            await story.step(step)
+        await story.finish()
         state = story.recipient.ledger.state(AccountKey(SENDER, SESSION))
         ours = state.balance_wei if state is not None else Fraction(0)
         assert ours == story.gateway.credit + story.lost
