@@ -156,6 +156,7 @@ class PaidPort(Port):
         self.engine = PricedEngine()
         self.books = Money(folder / "books", self.chain)
         super().__init__(folder, engine=self.engine, money=self.books, store_bytes=_STORE_BYTES)
+        self._first_offer = self.offered
 
     def reset(self) -> None:
         """Chain, operator and engine as they were at first."""
@@ -165,6 +166,7 @@ class PaidPort(Port):
                 setattr(getattr(self.chain, name), part, first)
         self.chain.prices, self.chain.economics = fresh.prices, fresh.economics
         self.engine.reset()
+        self.offered = self._first_offer
 
     def account(self, sender: bytes, key: str) -> AccountState | None:
         """An account as it is on record."""

@@ -117,6 +117,7 @@ class Port:
         clock, metrics = SystemClock(), SilentMetrics()
         port = free_port()
         self.url = f"https://127.0.0.1:{port}"
+        self.offered = Capabilities.offering(_OFFERED, version="0.9.1")
         self.money = money if money is not None else FreeOfCharge()
         drain = Drain()
         drain.move(DrainState.SERVING)
@@ -148,7 +149,7 @@ class Port:
             transcoder=LocalTranscoder(engine=engine),
             gate=drain,
             webhook=None,
-            capabilities=lambda: Capabilities.offering(_OFFERED, version="0.9.1"),
+            capabilities=lambda: self.offered,
         )
         self._listener = Listener(
             app=port_application(parts).application,
