@@ -131,6 +131,10 @@ class PricedEngine:
         self.error = None
         self.go.set()
 
+    def always(self, *pixels: int) -> None:
+        """From now on renditions of so many pixels."""
+        self.pixels = lambda _request: pixels
+
     async def transcode(
         self, request: TranscodeRequest, *, deadline_s: float, content_hash: bytes, stream_key: str
     ) -> TranscodeOutput:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from eth_utils.address import to_checksum_address
 
+from baton.kernel.ids import Address
 from baton.payments.facevalue import SenderFunds
 from tests.integration.paid import EV_WEI, ME, PaidPort, Till, paid_port
 from tests.payments.memory import RICH
@@ -67,7 +68,7 @@ def honest(till: Till, *nonces: int) -> pb.Payment:
 
 
 def test_sender_without_reserve_gets_no_terms(port: PaidPort, gateway: PeerGateway) -> None:
-    port.chain.senders.known = {gateway.key.address: POOR}
+    port.chain.senders.known = {Address(gateway.key.address): POOR}
     with pytest.raises(RpcError) as refusal:
         gateway.get_orchestrator()
     assert (refusal.value.code, refusal.value.text) == (2, "insufficient sender reserve")
@@ -84,13 +85,13 @@ def test_node_that_sees_no_chain_promises_nothing(port: PaidPort, gateway: PeerG
 def test_reserve_that_shrinks_between_quote_and_first_payment_is_a_500_and_nothing_is_taken(
     till: Till, *, http2: bool
 ) -> None:
-    till.port.chain.senders.known = {till.gateway.key.address: POOR}
+    till.port.chain.senders.known = {Address(till.gateway.key.address): POOR}
     refused(till.send(honest(till), http2=http2), 500, "Internal Server Error")
     assert till.balance == 0
 
 
 def test_terms_come_before_the_payment_and_after_the_token(till: Till) -> None:
-    till.port.chain.senders.known = {till.gateway.key.address: POOR}
+    till.port.chain.senders.known = {Address(till.gateway.key.address): POOR}
     bad = honest(till)
     bad.ticket_sender_params[0].sig = bytes(65)
     refused(till.send(bad), 500, "Internal Server Error")
@@ -101,7 +102,7 @@ def test_terms_come_before_the_payment_and_after_the_token(till: Till) -> None:
 
 def test_session_that_paid_goes_on_without_new_terms_while_its_credit_lasts(till: Till) -> None:
     assert till.pay_and_send().error == ""
-    till.port.chain.senders.known = {till.gateway.key.address: POOR}
+    till.port.chain.senders.known = {Address(till.gateway.key.address): POOR}
     before = till.session.info
     paid = till.send(payment_for(before, range(1, 4), key=till.gateway.key))
     assert (paid.status, paid.error) == (200, "")
@@ -160,14 +161,14 @@ def test_payment_without_sender_is_signed_by_nobody(till: Till) -> None:
 def test_sender_that_the_chain_says_nothing_about(till: Till) -> None:
     assert till.pay_and_send().error == ""
     payment = honest(till)
-    till.port.chain.senders.known = {till.gateway.key.address: None}
+    till.port.chain.senders.known = {Address(till.gateway.key.address): None}
     text = f"could not get sender info for {till.gateway.key.checksum_hex}: no endpoint answers"
     refused(till.send(payment), 400, text)
 
 
 @pytest.mark.parametrize(("withdraw", "unlocking"), [(3500, True), (3501, True), (3502, False), (0, False), (1, True)])
 def test_sender_about_to_unlock_is_refused(till: Till, withdraw: int, *, unlocking: bool) -> None:
-    till.port.chain.senders.known = {till.gateway.key.address: replace(RICH, withdraw_round=withdraw)}
+    till.port.chain.senders.known = {Address(till.gateway.key.address): replace(RICH, withdraw_round=withdraw)}
     answer = till.send(honest(till))
     if unlocking:
         sender = till.gateway.key.checksum_hex
@@ -306,7 +307,7 @@ def test_fresh_terms_save_a_session_whose_terms_expired(till: Till) -> None:
 
 
 def unlocking(till: Till, _: pb.Payment) -> None:
-    till.port.chain.senders.known = {till.gateway.key.address: replace(RICH, withdraw_round=1)}
+    till.port.chain.senders.known = {Address(till.gateway.key.address): replace(RICH, withdraw_round=1)}
 
 
 def wrong_recipient(_: Till, payment: pb.Payment) -> None:

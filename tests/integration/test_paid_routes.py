@@ -9,6 +9,7 @@ from fractions import Fraction
 import pytest
 
 from baton.kernel.capabilities import ModelConstraint, bits_from_ids
+from baton.kernel.ids import Address
 from baton.payments.prices import PriceTable
 from tests.integration.paid import PRICE, PaidPort, Till, paid_port
 from tests.integration.test_paid_checks import POOR
@@ -133,7 +134,7 @@ def test_checks_of_the_segment_come_first(gateway: PeerGateway) -> None:
 
 def test_terms_that_cannot_be_made_are_a_500_and_take_nothing(port: PaidPort, gateway: PeerGateway) -> None:
     info = gateway.get_orchestrator()
-    port.chain.senders.known = {gateway.key.address: POOR}
+    port.chain.senders.known = {Address(gateway.key.address): POOR}
     refused(pay(gateway, info, payment_for(info, [1], key=gateway.key)), 500, "Internal Server Error")
     assert port.balance(gateway.key.address, "stream-1") == 0
 
@@ -275,10 +276,10 @@ def test_questions_that_have_no_answer(
 def test_terms_of_a_paid_stream_that_cannot_be_made_are_masked(port: PaidPort, gateway: PeerGateway) -> None:
     info = gateway.get_orchestrator()
     told(pay(gateway, info, payment_for(info, [1], key=gateway.key)))
-    port.chain.senders.known = {gateway.key.address: POOR}
+    port.chain.senders.known = {Address(gateway.key.address): POOR}
     question = {"sender": gateway.key.checksum_hex, "manifest_id": "stream-1"}
     assert error_of(ask(gateway, question)) == (500, "Internal Server Error")
-    port.chain.senders.known = {gateway.key.address: RICH}
+    port.chain.senders.known = {Address(gateway.key.address): RICH}
     assert ask(gateway, question).status == 200
 
 

@@ -3,13 +3,17 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
+from baton.kernel.ids import Address
+from baton.payments.facevalue import Economics
 from tests.integration.paid import Chain, PaidPort, Till, done, paid_port
-from tests.peer.gateway import Answer, PeerGateway
+from tests.payments.memory import RICH
+from tests.peer.gateway import Answer, PeerGateway, RpcError
 from tests.peer.keys import PeerKey
 from tests.peer.paying import credit_only, expected_value, payment_for, sign_tickets
 from tests.peer.pb import lp_rpc_pb2 as pb
@@ -284,6 +288,22 @@ def test_every_answer_brings_other_terms(till: Till) -> None:
             hashes.append(info.ticket_params.recipient_rand_hash)
             seeds.append(info.ticket_params.seed)
     assert len(set(hashes)) == len(set(seeds)) == 10
+
+
+def test_sender_that_owes_all_it_has_gets_no_more_terms(port: PaidPort, gateway: PeerGateway) -> None:
+    # Nearly every ticket wins 0.012 ETH; deposit and share of the reserve are worth five of them.
+    port.chain.economics = Economics(ev_wei=11_999_000_000_000_000, redeem_gas=1_200_000)
+    funds = replace(RICH, deposit_wei=3 * 10**16, reserve_wei=3 * 10**17)
+    port.chain.senders.known = {Address(gateway.key.address): funds}
+    till = Till.opened(port, gateway)
+    answers = [till.send(payment_for(till.session.info, [nonce], key=gateway.key)) for nonce in range(1, 8)]
+    assert [(a.status, a.error) for a in answers] == [(200, "")] * 7
+    assert answers[0].result.HasField("info")
+    assert not answers[-1].result.HasField("info")
+    with pytest.raises(RpcError, match="insufficient sender reserve"):
+        gateway.get_orchestrator()
+    with PeerGateway(port.url) as other:
+        assert other.get_orchestrator().HasField("ticket_params")
 
 
 def test_price_above_zero_is_never_quoted_as_zero(port: PaidPort, gateway: PeerGateway) -> None:

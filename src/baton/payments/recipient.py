@@ -37,6 +37,8 @@ from baton.payments.validation import SignedTicket, check_sender, is_signed, jud
 __all__ = ["InsufficientBalanceError", "Recipient"]
 
 _T = TypeVar("_T")
+_TURN_TICKETS = 64
+"""So many are judged before others have a turn."""
 _THREAD_FROM_TICKETS = 4
 """More tickets than this are verified off the event loop."""
 
@@ -181,7 +183,7 @@ class Recipient:
             )
         except PaymentError as error:
             return Receipt(errors=(error,))
-        return await self._take(AccountKey(sender, key), signed, number, terms)
+        return await self._finish(self._take(AccountKey(sender, key), signed, number, terms))
 
     async def _check_payment(self, payment: ReceivedPayment) -> Fraction:
         """The checks that come before any ticket is looked at; returns the expected price."""
@@ -234,7 +236,11 @@ class Recipient:
         return open_commitment(ticket, recipient=self._recipient, terms=candidates, secrets=self._secrets.all)
 
     async def _take(self, account: AccountKey, signed: tuple[SignedTicket, ...], number: int, terms: Terms) -> Receipt:
-        """Judge every ticket by itself, then put the good ones and all winners on record."""
+        """Judge every ticket by itself, then put the good ones and all winners on record.
+
+        They share their terms, so each is worth the same. Thousands of them let others have a turn in between.
+        """
+        worth_wei = signed[0].ticket.expected_value_wei
         if len(signed) > _THREAD_FROM_TICKETS:
             well_signed = await asyncio.to_thread(_all_signed, signed)
         else:
@@ -242,7 +248,9 @@ class Recipient:
         errors: list[PaymentError] = []
         entries: list[TicketEntry] = []
         recorded: list[TicketEntry] = []
-        for one, good in zip(signed, well_signed, strict=True):
+        for position, (one, good) in enumerate(zip(signed, well_signed, strict=True), start=1):
+            if position % _TURN_TICKETS == 0:
+                await asyncio.sleep(0)
             judgement = judge(
                 one,
                 number=number,
@@ -257,7 +265,7 @@ class Recipient:
                 recipient_rand_hash=one.ticket.recipient_rand_hash,
                 nonce=one.ticket.sender_nonce,
                 expiration_block=terms.expiration_block,
-                credit_wei=one.ticket.expected_value_wei if judgement.error is None else Fraction(0),
+                credit_wei=worth_wei if judgement.error is None else Fraction(0),
                 winner=judgement.winner,
             )
             if judgement.is_new:
@@ -266,10 +274,10 @@ class Recipient:
                 entries.append(entry)
         if not entries:
             return Receipt(errors=tuple(errors))
-        seen = await self._finish(self._record(account, terms.price, tuple(entries), tuple(recorded)))
+        seen = await self._record(account, terms.price, tuple(entries), tuple(recorded))
         credited = [e for e in entries if e.credit_wei and (e.recipient_rand_hash, e.nonce) not in seen]
         return Receipt(
-            credited_wei=sum((e.credit_wei for e in credited), Fraction(0)),
+            credited_wei=worth_wei * len(credited),
             tickets=len(credited),
             winners=sum(e.winner is not None for e in entries),
             errors=tuple(errors),
