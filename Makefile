@@ -7,7 +7,7 @@ help:
 	@echo "make run                a node on this machine, off-chain"
 	@echo "make test               all tests"
 	@echo "make check              format, lint, types, architecture, unit tests"
-	@echo "make bench              benchmarks, as ratios to bare FFmpeg"
+	@echo "make bench              benchmarks, as ratios to the best known way: speed of uploads, answers, frames"
 	@echo "make setup              .venv with the baton command; the others do it themselves"
 
 setup:

@@ -1,245 +1,223 @@
 """Frames per second through ``/segment`` against bare FFmpeg doing the same renditions on the same cores.
 
-Both sides get the same segments of the clip and make the same ladder with the same encoder settings. Bare FFmpeg is one
-process per segment, reading from a pipe and writing files, which is the fastest plain way. Baton is a real node with a
-real gateway in front: upload over TLS, transcode in an engine child, answer; the renditions are not downloaded.
-
-Engine children step back from other programs (``nice``), so bare FFmpeg does the same: otherwise a busy machine would
-compare priorities. The two sides take turns, and in every other round the other one begins, so that whatever else the
-machine does meets both; each round gives a ratio, the median counts and the spread is told. CPU time of each side
-(Baton: the node and its children, TLS and hashing included) is the second figure: it hardly depends on what else runs.
-Run: ``scripts/bench``. ``--json`` prints one document for machines.
+Three sides get the same segments and make the same ladder with the same encoder settings and priority: Baton (a real
+node with a real gateway in front: upload over TLS, transcode in an engine child, answer; renditions are not
+downloaded); one FFmpeg process per segment, reading from a pipe and writing files; and one FFmpeg process per stream
+over the whole input. The faster bare way is the limit, and Baton shall beat a process per segment in any case. The
+sides take turns, in every other round in reverse order, so that whatever else the machine does meets all; each round
+gives ratios, the median counts and the spread is told. CPU time (Baton: the node and its children, TLS and hashing
+included) is the second figure: it hardly depends on what else runs. Besides: what the node process alone takes of a
+core for a stream in real time, and how much memory node and children hold while they work.
+Run: ``scripts/bench frames``.
 """
 
-import argparse
 import asyncio
-import json
-import os
-import resource
 import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from baton.kernel.ids import ManifestId
-from baton.kernel.profiles import PRESETS, VideoProfile
-from baton.media.process import ChildCommand
 from baton.selftest import segmenter
-from baton.selftest.demo import CLIP
-from baton.selftest.gateway import Gateway, SegmentJob
 from baton.selftest.inspector import find_ffmpeg
 from baton.selftest.nodeprocess import NodeProcess, running_node
-from baton.selftest.parties import Endpoint
-from baton.selftest.streaming import stream_capabilities
+from benchmarks.figures import median_ratio, ratios, with_spread
+from benchmarks.ladders import PRESET, Ladder, bare_command, describe_ladder
+from benchmarks.machine import load, memory_bytes, own_children_cpu_s, process_cpu_s, session_cpu_s, session_pids
+from benchmarks.media import SOURCES, Material, make_source
+from benchmarks.options import Options, report
+from benchmarks.streams import stream_once
 
-PROFILES = tuple(PRESETS[name] for name in ("P240p30fps16x9", "P360p30fps16x9", "P576p30fps16x9"))
-PRESET = "veryfast"
 GOAL = 0.95
+_MEMORY_POLL_S = 0.5
+_PER_SEGMENT = "FFmpeg per segment"
+_PER_STREAM = "FFmpeg per stream"
+_BATON = "Baton"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
+class Worked:
+    """What one side did, a value per round."""
+
+    fps: list[float] = field(default_factory=list)
+    cpu_s: list[float] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Outcome:
-    """One number of streams, a value per round: source frames per second and CPU seconds of both sides."""
+    """One source and number of streams: every side, and what else was seen of the node."""
 
+    source: str
     streams: int
-    bare_fps: tuple[float, ...]
-    baton_fps: tuple[float, ...]
-    bare_cpu_s: tuple[float, ...]
-    baton_cpu_s: tuple[float, ...]
+    sides: dict[str, Worked]
+    node_cpu_share: list[float] = field(default_factory=list)
+    """Cores that the node process, without its children, takes for one stream in real time."""
+    node_memory_bytes: int = 0
+    engine_memory_bytes: int = 0
 
-    @property
-    def ratios(self) -> tuple[float, ...]:
-        """Baton over bare FFmpeg, round by round."""
-        return tuple(ours / bare for ours, bare in zip(self.baton_fps, self.bare_fps, strict=True))
-
-    @property
-    def ratio(self) -> float:
-        """Baton over bare FFmpeg: the median of the rounds."""
-        return statistics.median(self.ratios)
-
-    @property
-    def cpu_ratio(self) -> float:
-        """CPU time of bare FFmpeg over Baton's for the same work: the median of the rounds."""
-        return statistics.median(bare / ours for ours, bare in zip(self.baton_cpu_s, self.bare_cpu_s, strict=True))
-
-
-def bare_command(ffmpeg: str, folder: Path, name: str) -> list[str]:
-    """FFmpeg making the ladder from stdin as the node's encoders do it (rate control, B-frames, first frame IDR)."""
-    command = ["nice", "-n", str(ChildCommand().niceness)]
-    command += [ffmpeg, "-hide_banner", "-loglevel", "error", "-y", "-copyts", "-f", "mpegts", "-i", "pipe:0"]
-    for index, profile in enumerate(PROFILES):
-        rate = str(profile.bitrate_bps)
-        command += [
-            "-map",
-            "0:v:0",
-            "-map",
-            "0:a:0?",
-            "-vf",
-            f"scale={profile.width}:{profile.height},fps={profile.fps}",
-        ]
-        command += ["-c:v", "libx264", "-preset", PRESET, "-bf", "3", "-forced-idr", "1", "-pix_fmt", "yuv420p"]
-        command += ["-b:v", rate, "-minrate", rate, "-maxrate", rate, "-bufsize", rate, "-c:a", "copy"]
-        command += ["-muxdelay", "0", "-muxpreload", "0", "-f", "mpegts", str(folder / f"{name}-{index}.ts")]
-    return command
+    def row(self) -> dict[str, object]:
+        """As a document."""
+        ours = self.sides[_BATON]
+        limit = max((_PER_SEGMENT, _PER_STREAM), key=lambda name: statistics.median(self.sides[name].fps))
+        return {
+            "source": self.source,
+            "streams": self.streams,
+            "fps": {name: side.fps for name, side in self.sides.items()},
+            "limit": limit,
+            "ratio": median_ratio(ours.fps, self.sides[limit].fps),
+            "ratios": ratios(ours.fps, self.sides[limit].fps),
+            "ratio_per_segment": median_ratio(ours.fps, self.sides[_PER_SEGMENT].fps),
+            "cpu_ratio": median_ratio(self.sides[limit].cpu_s, ours.cpu_s),
+            "cpu_ratio_per_segment": median_ratio(self.sides[_PER_SEGMENT].cpu_s, ours.cpu_s),
+            "node_cpu_share": statistics.median(self.node_cpu_share),
+            "node_memory_bytes": self.node_memory_bytes,
+            "engine_memory_bytes": self.engine_memory_bytes,
+            "load": load(),
+        }
 
 
-async def bare_stream(ffmpeg: str, segments: list[bytes], folder: Path, name: str) -> None:
-    """One stream: its segments one after another."""
-    for data in segments:
-        process = await asyncio.create_subprocess_exec(
-            *bare_command(ffmpeg, folder, name), stdin=asyncio.subprocess.PIPE
-        )
-        await process.communicate(data)
-        if process.returncode:
-            message = f"ffmpeg ended with {process.returncode}"
-            raise RuntimeError(message)
+async def _bare(command: Sequence[str], data: bytes) -> None:
+    process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE)
+    await process.communicate(data)
+    if process.returncode:
+        message = f"ffmpeg ended with {process.returncode}"
+        raise RuntimeError(message)
 
 
-async def baton_stream(node: NodeProcess, source: segmenter.Source, segments: list[bytes], name: str) -> None:
-    """One stream of one gateway: its segments one after another."""
-    capabilities = stream_capabilities(source, PROFILES)
-    async with Gateway(endpoint=Endpoint.parse(node.uri)) as gateway:
-        terms = await gateway.get_orchestrator(capabilities)
-        for seq, data in enumerate(segments):
-            job = SegmentJob(
-                manifest_id=ManifestId(name),
-                seq=seq,
-                data=data,
-                duration_ms=source.segments[seq].duration_ms,
-                profiles=PROFILES,
-                capabilities=capabilities,
-            )
-            answer = await gateway.post_segment(job, terms)
-            if answer.result.error or len(answer.result.renditions) != len(PROFILES):
-                message = f"segment {seq}: {answer.result.error or 'renditions are missing'}"
-                raise RuntimeError(message)
-        await gateway.end_session(terms.auth_token)
-
-
-def own_children_cpu_s() -> float:
-    """CPU seconds of the programs we started that have ended."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
-
-
-def session_cpu_s(leader: int) -> float:
-    """CPU seconds of all living processes of the node's session."""
-    ticks = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue  # it ended meanwhile
-        if int(fields[3]) == leader:
-            ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-async def timed(streams: int, one: Callable[[int], Awaitable[None]]) -> float:
+async def _seconds(streams: int, one: Callable[[int], Awaitable[None]]) -> float:
     """Seconds that so many streams at once take."""
-    started = time.perf_counter()
+
+    async def run(index: int) -> None:
+        await one(index)
+
+    loop = asyncio.get_running_loop()
+    started = loop.time()
     async with asyncio.TaskGroup() as group:
         for index in range(streams):
-            group.create_task(_await(one(index)))
-    return time.perf_counter() - started
+            group.create_task(run(index))
+    return loop.time() - started
 
 
-async def _await(work: Awaitable[None]) -> None:
-    await work
+class Contest:
+    """The three sides over the same segments."""
+
+    def __init__(
+        self, *, node: NodeProcess, ffmpeg: str, material: Material, ladder: Ladder, streams: int, folder: Path
+    ) -> None:
+        """``folder`` takes what FFmpeg writes."""
+        self._node = node
+        self._ffmpeg = ffmpeg
+        self._material = material
+        self._ladder = ladder
+        self._streams = streams
+        self._folder = folder
+        self._number = 0
+        names = (_PER_SEGMENT, _PER_STREAM, _BATON)
+        self.outcome = Outcome(material.name, streams, {name: Worked() for name in names})
+
+    async def round(self, segments: int, *, counted: bool) -> None:
+        """Every side once, over the first ``segments`` of each stream."""
+        self._number += 1
+        source = self._material.source
+        data = self._material.data[:segments]
+        seconds = sum(segment.duration_ms for segment in source.segments[:segments]) / 1000
+        sides = list(self.outcome.sides.items())
+        for name, side in sides if self._number % 2 else reversed(sides):
+            cpu_s = own_children_cpu_s() + session_cpu_s(self._node.pid)
+            node_cpu_s = process_cpu_s(self._node.pid)
+            wall_s = await self._run(name, data)
+            if counted:
+                side.fps.append(self._streams * seconds * source.fps / wall_s)
+                side.cpu_s.append(own_children_cpu_s() + session_cpu_s(self._node.pid) - cpu_s)
+                if name == _BATON:
+                    share = (process_cpu_s(self._node.pid) - node_cpu_s) / (self._streams * seconds)
+                    self.outcome.node_cpu_share.append(share)
+
+    async def _run(self, name: str, data: Sequence[bytes]) -> float:
+        if name == _BATON:
+            watching = asyncio.create_task(self._watch_memory())
+            try:
+                return await _seconds(self._streams, lambda index: self._baton(index, data))
+            finally:
+                watching.cancel()
+        whole = [b"".join(data)] if name == _PER_STREAM else data
+        return await _seconds(self._streams, lambda index: self._plain(index, whole))
+
+    async def _plain(self, index: int, data: Sequence[bytes]) -> None:
+        for each in data:
+            await _bare(bare_command(self._ffmpeg, self._ladder, self._folder, f"bare{index}"), each)
+
+    async def _baton(self, index: int, data: Sequence[bytes]) -> None:
+        await stream_once(self._node.uri, self._material.source, self._ladder, f"round{self._number}-{index}", data)
+
+    async def _watch_memory(self) -> None:
+        """Remember the most that the node, and its children together, held."""
+        while True:
+            await asyncio.sleep(_MEMORY_POLL_S)
+            node = memory_bytes(self._node.pid)
+            children = sum(memory_bytes(pid) for pid in session_pids(self._node.pid) if pid != self._node.pid)
+            self.outcome.node_memory_bytes = max(self.outcome.node_memory_bytes, node)
+            self.outcome.engine_memory_bytes = max(self.outcome.engine_memory_bytes, children)
 
 
-async def measure(streams: int, *, rounds: int, seconds: float, ffmpeg: str, folder: Path) -> Outcome:
-    """Both sides in turn, after a warm-up of each."""
-    source = await segmenter.cut(CLIP, folder, limit_s=seconds)
-    segments = [segment.path.read_bytes() for segment in source.segments]
-    frames = streams * sum(segment.duration_ms for segment in source.segments) * source.fps / 1000
-    rows: list[tuple[float, float, float, float]] = []
-    options = ("--encoder-preset", PRESET, "--engine-children", str(streams), "--max-sessions", str(streams * 4))
-    async with running_node(folder, *options) as node:
+def segments_per_stream(streams: int, *, seconds: float, quick: bool) -> int:
+    """So many segments of 2 s that all streams together send about ``seconds``, two at least."""
+    return 2 if quick else max(2, round(seconds / streams / segmenter.TARGET_S))
 
-        async def bare_side(_: int) -> tuple[float, float]:
-            before = own_children_cpu_s()
-            wall_s = await timed(streams, lambda index: bare_stream(ffmpeg, segments, folder, f"bare{index}"))
-            return frames / wall_s, own_children_cpu_s() - before
 
-        async def baton_side(number: int) -> tuple[float, float]:
-            before = session_cpu_s(node.pid)
-            wall_s = await timed(streams, lambda index: baton_stream(node, source, segments, f"round{number}-{index}"))
-            return frames / wall_s, session_cpu_s(node.pid) - before
+HEAD = (
+    f"{'source':<6} {'streams':>7}  {'Baton fps':>15}  {'per segment':>15}  {'per stream':>15}  {'to the faster':>18}  "
+    f"{'to per segment':>14}  {'CPU':>5} {'CPU p.s.':>8}  {'node cores/stream':>17}  {'node MB':>7} {'engines MB':>10}"
+)
 
-        for number in range(rounds + 1):  # the first round warms both sides up and is not counted
-            if number % 2:
-                bare, ours = await bare_side(number), await baton_side(number)
-            else:
-                ours, bare = await baton_side(number), await bare_side(number)
-            rows.append((bare[0], ours[0], bare[1], ours[1]))
-        await node.stop()
-    columns = [tuple(column) for column in zip(*rows[1:], strict=True)]
-    return Outcome(
-        streams=streams, bare_fps=columns[0], baton_fps=columns[1], bare_cpu_s=columns[2], baton_cpu_s=columns[3]
+
+def line_of(row: dict[str, object], outcome: Outcome) -> str:
+    """One row for people."""
+    fps = "  ".join(f"{with_spread(outcome.sides[name].fps, 0):>15}" for name in (_BATON, _PER_SEGMENT, _PER_STREAM))
+    ratio = with_spread(row["ratios"], 2)  # type: ignore[arg-type]  # made by Outcome
+    return (
+        f"{outcome.source:<6} {outcome.streams:>7}  {fps}  {ratio:>18}  {row['ratio_per_segment']:>14.2f}  "
+        f"{row['cpu_ratio']:>5.2f} {row['cpu_ratio_per_segment']:>8.2f}  {row['node_cpu_share']:>17.4f}  "
+        f"{outcome.node_memory_bytes / 1e6:>7.0f} {outcome.engine_memory_bytes / 1e6:>10.0f}"
     )
 
 
-def describe(profiles: tuple[VideoProfile, ...]) -> str:
-    """The ladder in one line."""
-    return ", ".join(f"{profile.width}x{profile.height}" for profile in profiles)
-
-
-TABLE_HEAD = f"{'streams':>7}  {'bare fps':>16}  {'baton fps':>16}  {'ratio':>18}  {'CPU ratio':>9}  goal {GOAL}"
-
-
-def with_spread(values: tuple[float, ...], digits: int) -> str:
-    """Median, and in brackets the smallest and largest."""
-    low, middle, high = min(values), statistics.median(values), max(values)
-    return f"{middle:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
-
-
-def table_row(outcome: Outcome) -> str:
-    """One number of streams in one line."""
-    bare, ours = with_spread(outcome.bare_fps, 0), with_spread(outcome.baton_fps, 0)
-    ratio = with_spread(outcome.ratios, 2)
-    verdict = "met" if outcome.ratio >= GOAL else "missed"
-    return f"{outcome.streams:>7}  {bare:>16}  {ours:>16}  {ratio:>18}  {outcome.cpu_ratio:>9.2f}  {verdict}"
+async def measure(options: Options, ffmpeg: str, folder: Path) -> list[dict[str, object]]:
+    """Every source and number of streams."""
+    rows = []
+    options.say(HEAD)
+    for name, (ladder, seconds) in SOURCES.items():
+        material = await make_source(name, ffmpeg, folder / name, seconds=4 if options.quick else seconds)
+        for streams in options.streams:
+            place = folder / f"{name}-{streams}"
+            place.mkdir()
+            settings = ("--encoder-preset", PRESET, "--engine-children", str(streams), "--max-sessions", "100")
+            async with running_node(place, *settings) as node:
+                contest = Contest(
+                    node=node, ffmpeg=ffmpeg, material=material, ladder=ladder, streams=streams, folder=place
+                )
+                await contest.round(1, counted=False)
+                segments = segments_per_stream(streams, seconds=seconds, quick=options.quick)
+                for _ in range(options.rounds(3)):
+                    await contest.round(segments, counted=True)
+                await node.stop()
+            rows.append(contest.outcome.row())
+            options.say(line_of(rows[-1], contest.outcome))
+    for name, (ladder, _) in SOURCES.items():
+        options.say(f"{name} to {describe_ladder(ladder)}, x264 {PRESET}; goal {GOAL} of the faster bare way")
+    return rows
 
 
 def main() -> int:
     """Measure and print; the exit code says only whether the measurement worked."""
-    parser = argparse.ArgumentParser(description="Compare Baton with bare FFmpeg.")
-    parser.add_argument("--streams", type=int, nargs="+", default=[1, 2, 4], help="streams at once")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=12.0, help="how much of the clip each stream sends")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+    options = Options.parse("Compare Baton with bare FFmpeg.")
     ffmpeg = find_ffmpeg()
     if ffmpeg is None:
-        print("no FFmpeg on this machine", file=sys.stderr)
-        return 1
-    outcomes = []
-    if not options.json:
-        print(TABLE_HEAD, flush=True)
-    for streams in options.streams:
-        with tempfile.TemporaryDirectory(prefix="baton-bench-") as folder:
-            outcome = asyncio.run(
-                measure(streams, rounds=options.rounds, seconds=options.seconds, ffmpeg=ffmpeg, folder=Path(folder))
-            )
-        outcomes.append(outcome)
-        if not options.json:
-            print(table_row(outcome), flush=True)
-    if options.json:
-        print(
-            json.dumps(
-                [{**asdict(outcome), "ratio": outcome.ratio, "cpu_ratio": outcome.cpu_ratio} for outcome in outcomes]
-            )
-        )
-    else:
-        print(
-            f"ladder {describe(PROFILES)}, x264 {PRESET}, source frames per second; median (lowest-highest) of "
-            f"{options.rounds} rounds; ratios are baton over bare, CPU time bare over baton"
-        )
-    return 0
+        return report(options, "frames", skipped="no FFmpeg on this machine")
+    with tempfile.TemporaryDirectory(prefix="baton-bench-") as folder:
+        rows = asyncio.run(measure(options, ffmpeg, Path(folder)))
+    return report(options, "frames", rows=rows)
 
 
 if __name__ == "__main__":

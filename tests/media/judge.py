@@ -1,12 +1,14 @@
 """An independent opinion on media: what the FFmpeg binary of the tests reads and decodes from a file."""
 
+import re
+import subprocess
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from tests.media.samples import run_ffmpeg
+from tests.media.samples import ffmpeg, run_ffmpeg
 
-__all__ = ["Entry", "decoded_frames", "packets", "time_base"]
+__all__ = ["Entry", "decoded_frames", "least_psnr_db", "packets", "time_base"]
 
 _NO_SUCH_STREAM = ("does not contain any stream", "sample rate not set", "dimensions not set")
 """How FFmpeg says that a track is absent, or announced without one packet."""
@@ -30,6 +32,29 @@ def decoded_frames(*paths: Path, stream: str = "v:0") -> tuple[Entry, ...]:
 def packets(*paths: Path, stream: str) -> tuple[Entry, ...]:
     """Read the coded packets of the stream of the concatenated files, decoding nothing."""
     return _framemd5(paths, stream, ("-c", "copy"))
+
+
+def least_psnr_db(one: Path, other: Path) -> float:
+    """The worst of the planes' mean likeness of two videos, frame by frame in order, whatever their times."""
+    by_place = "[0:v]setpts=N[a];[1:v]setpts=N[b];[a][b]psnr"
+    command = [
+        ffmpeg(),
+        "-nostdin",
+        "-hide_banner",
+        "-i",
+        str(one),
+        "-i",
+        str(other),
+        "-lavfi",
+        by_place,
+        "-f",
+        "null",
+        "-",
+    ]
+    words = subprocess.run(command, capture_output=True, timeout=60, check=True).stderr.decode(errors="replace")
+    found = re.search(r"PSNR y:(\S+) u:(\S+) v:(\S+)", words)
+    assert found is not None, words
+    return min(float(value) for value in found.groups())
 
 
 def time_base(path: Path, *, stream: str = "v:0") -> Fraction:

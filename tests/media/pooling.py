@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from baton.kernel.clock import Clock, SystemClock
-from baton.kernel.metrics import SilentMetrics
+from baton.kernel.metrics import Metrics, SilentMetrics
 from baton.kernel.profiles import PRESETS
 from baton.media.job import EncoderTuning, TranscodeOutput, TranscodeRequest
 from baton.media.keepers import KeeperLimits
@@ -29,15 +29,19 @@ class CountingMetrics(SilentMetrics):
     def __init__(self) -> None:
         self.counted: Counter[str] = Counter()
         self.gauges: dict[str, float] = {}
+        self.series: dict[tuple[str, ...], float] = {}
+        """Gauges by name and label values."""
         self.observed: Counter[str] = Counter()
 
     def set(self, name: str, value: float, **labels: str) -> None:
         super().set(name, value, **labels)
         self.gauges[name] = value
+        self.series[name, *labels.values()] = value
 
     def add(self, name: str, amount: float = 1.0, **labels: str) -> None:
         super().add(name, amount, **labels)
-        self.counted[" ".join((name, *labels.values()))] += int(amount)
+        if amount:
+            self.counted[" ".join((name, *(v for k, v in labels.items() if k != "device")))] += int(amount)
 
     def observe(self, name: str, value: float, **labels: str) -> None:
         super().observe(name, value, **labels)
@@ -46,16 +50,18 @@ class CountingMetrics(SilentMetrics):
 
 def make_pool(
     *,
+    device: str = "cpu",
     children: int = 2,
     memory_limit_bytes: int = 1 << 30,
     recycle_after_jobs: int = 500,
     clock: Clock | None = None,
-    metrics: CountingMetrics | None = None,
+    metrics: Metrics | None = None,
     limits: PoolLimits = QUICK,
     command: ChildCommand = ODD,
     tuning: EncoderTuning | None = None,
 ) -> EnginePool:
     return EnginePool(
+        device=device,
         children=children,
         tuning=tuning or EncoderTuning(),
         memory_limit_bytes=memory_limit_bytes,

@@ -14,9 +14,9 @@ import pytest
 from baton.kernel.errors import Text, TranscodeError
 from baton.kernel.profiles import EncoderProfile, OutputFormat, VideoCodec, VideoProfile
 from baton.media.engine.errors import library_error
-from baton.media.job import Clip, EncoderTuning
+from baton.media.job import Choice, Clip, EncoderTuning
 from tests.media import judge
-from tests.media.engine_samples import PLAIN, ask, decode, picture, ticks
+from tests.media.engine_samples import FAST, PLAIN, ask, decode, picture, ticks
 from tests.media.samples import SAMPLES
 
 pytestmark = pytest.mark.media
@@ -54,6 +54,20 @@ _BAD_PROFILES = (
 @pytest.mark.parametrize(("profile", "text"), _BAD_PROFILES)
 def test_a_bad_profile_is_refused_whatever_the_others_are(profile: VideoProfile, text: str) -> None:
     assert _refused(_segment(), PLAIN, profile).text == text
+
+
+def test_hevc_that_is_not_offered_is_refused_before_any_work() -> None:
+    profile = replace(PLAIN, codec=VideoCodec.H265)
+    with pytest.raises(TranscodeError) as refused:
+        ask(Path("/nowhere"), profile, tuning=replace(FAST, hevc_encoding=Choice.OFF))
+    assert refused.value.text == "Encoder not found"
+    assert not refused.value.retryable
+    assert ask(_segment(), profile, tuning=replace(FAST, hevc_encoding=Choice.ON)).renditions[0].frames == 60
+
+
+@pytest.mark.parametrize("clip", [Clip(-1, 0), Clip(3000, 1000)])
+def test_a_bad_clip_is_found_before_the_input_is_opened(clip: Clip) -> None:
+    assert _refused(Path("/nowhere"), clip=clip).text == "TranscoderInvalidClipConfig"
 
 
 @pytest.mark.parametrize("fps", [1000, 100_000, 2**31 - 1])

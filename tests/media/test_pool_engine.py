@@ -9,12 +9,13 @@ import pytest
 
 from baton.kernel.capabilities import Capability
 from baton.kernel.crypto import keccak256
-from baton.kernel.errors import TranscodeError
+from baton.kernel.errors import Text, TranscodeError
 from baton.kernel.ids import ManifestId, SessionId
 from baton.kernel.profiles import PRESETS
-from baton.media.job import EncoderTuning, TranscodeOutput
+from baton.media.job import Acceleration, EncoderTuning, EngineReport, TranscodeOutput, TranscodeRequest
+from baton.media.messages import Answer, Failed, Job, Release, Released, encode
 from baton.media.pool import EnginePool
-from baton.media.process import ChildCommand
+from baton.media.process import ChildCommand, DeathCause, start_child
 from baton.video.job import SegmentJob
 from baton.video.local import LocalTranscoder
 from tests.media import judge
@@ -110,3 +111,44 @@ def test_input_that_is_no_video_is_refused_in_good_order(tmp_path: Path, content
         assert not metrics.counted
 
     asyncio.run(story())
+
+
+async def _exchanges(command: ChildCommand, *jobs: tuple[Job, type[Answer]]) -> list[Answer]:
+    """What a child of its own answers to jobs, one after another."""
+    child = await start_child(command, timeout_s=_DEADLINE_S)
+    try:
+        deadline_at = asyncio.get_running_loop().time() + _DEADLINE_S
+        return [
+            await child.exchange(encode(job), wanted, accept_timeout_s=_DEADLINE_S, deadline_at=deadline_at)
+            for job, wanted in jobs
+        ]
+    finally:
+        child.kill(DeathCause.SHUTDOWN, "")
+        await child.bury()
+
+
+def test_an_engine_with_a_device_lets_go_of_streams_and_names_what_is_missing() -> None:
+    """Where there is a device the probe is a report; either way the child lives on and works in software."""
+    nvidia = EncoderTuning(preset="ultrafast", acceleration=Acceleration.NVIDIA)
+    software = TranscodeRequest(
+        input_path=str(clip_segments(1)[0]),
+        profiles=_PROFILES[1:],
+        tuning=EncoderTuning(preset="ultrafast"),
+        session_key="stream",
+    )
+    command = ChildCommand(release="baton.media.engine.workshop:release")
+    released, probed, output, again = asyncio.run(
+        _exchanges(
+            command,
+            (Release("stream"), Released),
+            (nvidia, EngineReport),
+            (software, TranscodeOutput),
+            (Release("stream"), Released),
+        )
+    )
+    assert released == again == Released()
+    if isinstance(probed, Failed):
+        assert probed.text in {Text.NO_SUCH_DEVICE, Text.UNRECOVERABLE}
+        assert probed.detail
+    assert isinstance(output, TranscodeOutput)
+    assert output.renditions[0].frames == 60

@@ -12,7 +12,7 @@ import pytest
 
 from baton.kernel.errors import CapacityError, ExitCode, StartError, Text, TranscodeError
 from baton.kernel.profiles import PRESETS
-from baton.media.job import EncoderTuning, EngineReport, TranscodeRequest
+from baton.media.job import Choice, EncoderTuning, EngineReport, TranscodeRequest
 from baton.media.pool import EnginePool
 from baton.media.process import ChildCommand
 from baton.video.local import SegmentEngine
@@ -275,6 +275,7 @@ def test_a_probe_tells_what_the_engine_found() -> None:
             report = await pool.probe()
         finally:
             await pool.stop()
+        assert pool._tuning.hevc_encoding is Choice.OFF, "what was not proven is not made either"
         assert report == EngineReport(
             capability_ids=(0, 1), refused=((2, "no such thing"),), engine="odd 1", encoders=("libodd",)
         )

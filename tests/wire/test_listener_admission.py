@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from baton.kernel.clock import SystemClock
 from baton.kernel.errors import ExitCode, StartError
 from baton.kernel.metrics import SilentMetrics
+from baton.wire.door import Door
 from baton.wire.limits import ListenerLimits
 from baton.wire.listener import Listener
 from baton.wire.open_files import connections_within, room_for_connections
@@ -406,5 +407,22 @@ def test_stop_ends_websockets() -> None:
             assert caught.value.rcvd is not None
             assert caught.value.rcvd.code == 1012
             assert await stopping is True
+
+    run(main())
+
+
+def test_small_pieces_of_answers_are_sent_at_once() -> None:
+    """With Nagle's algorithm every answer of two pieces would wait 40 ms for a delayed acknowledgement."""
+
+    async def main() -> None:
+        async with served(Playground()) as port:
+            _, writer = await asyncio.open_connection(HOST, port.port)
+            guests = port.listener._state._guests
+            await eventually(lambda: len(guests) == 1, what="the connection is let in")
+            (door,) = guests
+            assert isinstance(door, Door)
+            assert door._raw is not None
+            assert door._raw.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            writer.close()
 
     run(main())

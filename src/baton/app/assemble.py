@@ -6,20 +6,26 @@ Nothing here decides anything about segments or money: it picks adapters and wir
 import asyncio
 import contextlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from fractions import Fraction
 
 import structlog
 
-from baton.app.cards import Cards, Unwatched, offered_ids
+from baton.app.cards import Cards, CardWatch, Unwatched, offered_ids
+from baton.app.cell import engine_cell
+from baton.app.engine import told
+from baton.app.engines import CPU, EngineDevice, EngineRules, Engines, nvidia_devices
 from baton.app.gauges import Gauges
+from baton.app.port import auth_webhook, certificate_source, service_port
+from baton.app.reload import Reload
 from baton.app.session_limit import LiveSessionLimit
 from baton.app.stores import bucket_account, media_store, store_kind
 from baton.app.use_cases import Adapters, Served, port_application
 from baton.app.view import NodeView, Tally
 from baton.chain.signer import KeystoreSigner, NoSigner
 from baton.config.load import Loaded
-from baton.config.model import PortSettings, Settings
+from baton.config.model import Settings
 from baton.devices.nvml import NvmlInventory
 from baton.jobs.offchain import OffchainPayments, SignatureCheck, TrustingCheck
 from baton.jobs.ports import SegmentFetcher, Signer
@@ -29,33 +35,29 @@ from baton.kernel.clock import SystemClock
 from baton.kernel.errors import ExitCode
 from baton.kernel.metrics import SilentMetrics
 from baton.kernel.version import NODE_VERSION, VERSION
-from baton.media.job import EncoderTuning
-from baton.media.pool import EnginePool
 from baton.node.drain import Drain
 from baton.node.health import Fact, Health
+from baton.node.manager import ServiceManager
 from baton.node.service import Criticality, Service
 from baton.node.supervisor import Node
 from baton.ops.api import ManagementPort, MetricsPage
 from baton.ops.known_routes import KnownRoutes
 from baton.ops.logs import LogVerbosity
 from baton.ops.metrics import PrometheusMetrics, node_id
-from baton.ops.status import StatusBoard
+from baton.ops.status import EngineTest, StatusBoard
 from baton.storage.bucket import BucketMediaStore, SessionStores
 from baton.storage.data_dir import DataDir
 from baton.storage.directory import DirectoryMediaStore
 from baton.storage.run_time import KeptSessionLimit
 from baton.storage.secrets import TokenSecrets
 from baton.storage.spool import FileSpool
+from baton.video.devices import Devices
 from baton.video.local import LocalTranscoder
 from baton.video.sessions import SessionTable
 from baton.wire.availability import AvailabilityCheck
 from baton.wire.clients.fetch import HttpSegmentFetcher
 from baton.wire.clients.nearby import OwnStoreFetcher
 from baton.wire.clients.post import HttpObjectPoster
-from baton.wire.clients.webhook import HttpAuthWebhook
-from baton.wire.limits import ListenerLimits
-from baton.wire.listener import Listener
-from baton.wire.tls import CertificateSource
 
 __all__ = ["run"]
 
@@ -63,6 +65,8 @@ log = structlog.get_logger("baton.app")
 
 _PORT_GRACE_S = 4.0
 """What answers on their way get to arrive once everything else is done."""
+
+_UNTESTED = "the transcoding engine has not been tested yet"
 
 _FETCH_S = 4.0
 """Gateways fetch a rendition at once and give up after this long; what they left until then they do not want."""
@@ -76,23 +80,35 @@ _NODE_CAPABILITIES = (
 """What the node itself provides, whatever its engine can do."""
 
 
-def run(loaded: Loaded) -> int:
-    """Run a node until it is told to stop; returns the exit code of the process.
+def run(
+    loaded: Loaded,
+    again: Callable[[], Loaded],
+    *,
+    devices: tuple[EngineDevice, ...] | None = None,
+    rules: EngineRules | None = None,
+) -> int:
+    """Run a node until it is told to stop; returns the exit code of the process. ``again`` reads the settings anew.
+
+    Segments are transcoded on ``devices``, or on those that the settings choose, within the bounds of ``rules``.
 
     Raises:
         StartError: the data directory or the key cannot be used.
     """
-    return asyncio.run(_live(loaded))
+    return asyncio.run(_live(loaded, again, devices, rules))
 
 
-async def _live(loaded: Loaded) -> ExitCode:
+async def _live(
+    loaded: Loaded, again: Callable[[], Loaded], devices: tuple[EngineDevice, ...] | None, rules: EngineRules | None
+) -> ExitCode:
     settings = loaded.settings
     _announce()
     with DataDir.acquire(settings.data_dir) as data_dir:
         signer = await _signer(settings)
         cards = await Cards.find(settings.engine.nvidia, inventory=lambda: NvmlInventory(clock=SystemClock()))
-        assembly = Assembly(loaded, data_dir, signer, cards)
-        return await assembly.node().run()
+        if devices is None:
+            devices = nvidia_devices(cards.devices) or (CPU,)
+        assembly = Assembly(loaded, data_dir, signer, cards, devices=devices, rules=rules)
+        return await assembly.node(again).run()
 
 
 async def _signer(settings: Settings) -> Signer:
@@ -120,13 +136,23 @@ class _Offer:
 class Assembly:
     """One node in the making."""
 
-    def __init__(self, loaded: Loaded, data_dir: DataDir, signer: Signer, cards: Cards) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        data_dir: DataDir,
+        signer: Signer,
+        cards: Cards,
+        *,
+        devices: tuple[EngineDevice, ...],
+        rules: EngineRules | None = None,
+    ) -> None:
         """Makes every adapter; nothing runs yet."""
         self._cards = cards
         settings = self._settings = loaded.settings
         self._loaded = loaded
         self._signer = signer
         self._clock = SystemClock()
+        self._verbosity = LogVerbosity(settings.logs.level)
         self._prometheus = (
             PrometheusMetrics(
                 node_id=node_id(settings.key.account_hex), per_stream=settings.management.metrics_per_stream
@@ -138,6 +164,7 @@ class Assembly:
         self._drain = Drain()
         self._health = Health(drain=self._drain, metrics=self._metrics)
         self._offer = _Offer(_offering(()))
+        self._engine_tests: dict[str, EngineTest] = {}
         self._keys = TokenSecrets.load(data_dir.token_secrets, clock=self._clock)
         self._fetcher = HttpSegmentFetcher(allow_private=settings.access.fetch_private_networks)
         self._poster = HttpObjectPoster(allow_private=settings.access.fetch_private_networks)
@@ -149,22 +176,40 @@ class Assembly:
             settings, account=self._account, poster=self._own_poster, clock=self._clock, metrics=self._metrics
         )
         self._spool = FileSpool(folder=data_dir.work, metrics=self._metrics)
-        self._webhook = self._auth_webhook()
-        self._pool = self._engine_pool()
+        self._webhook = auth_webhook(settings.access, clock=self._clock)
+        self._engines = (
+            Engines(
+                devices=devices,
+                settings=settings.engine,
+                cell=engine_cell(settings, data_dir),
+                clock=self._clock,
+                metrics=self._metrics,
+                rules=rules,
+            )
+            if settings.video.transcoder
+            else None
+        )
         self._streams = Streams(
             table=SessionTable(limit=settings.video.max_sessions),
             stores=SessionStores(own=self._store, poster=self._poster, metrics=self._metrics),
             clock=self._clock,
             metrics=self._metrics,
+            engines=self._engines.devices if self._engines is not None else None,
         )
         self._session_limit = LiveSessionLimit(
             configured=settings.video.max_sessions,
             kept=KeptSessionLimit(path=data_dir.run_time, configured=settings.video.max_sessions),
             streams=self._streams,
         )
-        self._certificate = self._certificate_source(settings.port, data_dir)
+        self._certificate = certificate_source(settings.port, data_dir, clock=self._clock)
         self._served = self._use_cases()
-        self._listener = self._service_port()
+        self._listener = service_port(
+            settings.port,
+            self._served.application,
+            certificate=self._certificate,
+            metrics=self._metrics,
+            clock=self._clock,
+        )
         self._management = self._management_port(data_dir)
 
     # Parts.
@@ -173,34 +218,6 @@ class Assembly:
         if self._account is None:
             return self._fetcher
         return OwnStoreFetcher(host=self._account.host, near=self._own_fetcher, far=self._fetcher)
-
-    def _auth_webhook(self) -> HttpAuthWebhook | None:
-        access = self._settings.access
-        if not access.auth_webhook_url:
-            return None
-        return HttpAuthWebhook(url=access.auth_webhook_url, clock=self._clock, timeout_s=access.auth_webhook_timeout_s)
-
-    def _engine_pool(self) -> EnginePool | None:
-        engine = self._settings.engine
-        if not self._settings.video.transcoder:
-            return None
-        return EnginePool(
-            children=engine.children,
-            tuning=EncoderTuning(preset=engine.preset, threads=engine.threads),
-            memory_limit_bytes=engine.memory_limit_bytes,
-            recycle_after_jobs=engine.recycle_after_jobs,
-            clock=self._clock,
-            metrics=self._metrics,
-        )
-
-    def _certificate_source(self, port: PortSettings, data_dir: DataDir) -> CertificateSource | None:
-        if not port.bind.tls:
-            return None
-        if port.certificate_file is not None and port.private_key_file is not None:
-            return CertificateSource.from_files(port.certificate_file, port.private_key_file)
-        return CertificateSource.self_signed(
-            data_dir.path, host=urlsplit(port.service_uri).hostname or "", clock=self._clock
-        )
 
     def _use_cases(self) -> Served:
         return port_application(
@@ -217,32 +234,11 @@ class Assembly:
                 served=self._store,
                 spool=self._spool,
                 fetcher=self._segment_fetcher(),
-                transcoder=LocalTranscoder(engine=self._pool) if self._pool is not None else None,
+                transcoder=LocalTranscoder(engine=self._engines.devices) if self._engines is not None else None,
                 gate=self._drain,
                 webhook=self._webhook,
                 capabilities=lambda: self._offer.capabilities,
             )
-        )
-
-    def _service_port(self) -> Listener:
-        port = self._settings.port
-        limits = port.limits
-        return Listener(
-            app=self._served.application,
-            host=port.bind.host,
-            port=port.bind.port,
-            tls=self._certificate.context if self._certificate is not None else None,
-            limits=ListenerLimits(
-                header_timeout_s=limits.header_timeout_s,
-                body_idle_timeout_s=limits.body_idle_timeout_s,
-                idle_timeout_s=limits.idle_timeout_s,
-                max_connections=limits.max_connections,
-                max_connections_per_address=limits.max_connections_per_address,
-                max_streams_per_connection=limits.max_streams_per_connection,
-                max_header_bytes=limits.max_header_bytes,
-            ),
-            metrics=self._metrics,
-            clock=self._clock,
         )
 
     def _management_port(self, data_dir: DataDir) -> ManagementPort:
@@ -250,7 +246,7 @@ class Assembly:
         view = NodeView(
             capabilities=lambda: self._offer.capabilities,
             streams=self._streams,
-            pool=self._pool,
+            engines=self._engines,
             store=self._store,
             store_kind=store_kind(self._store),
             store_limit_bytes=settings.storage.memory_limit_bytes if self._account is None else 0,
@@ -267,6 +263,7 @@ class Assembly:
             service_uri=settings.port.service_uri,
             session_limit=self._session_limit,
             settings=self._loaded.provenance,
+            engine_tests=lambda: tuple(self._engine_tests.values()),
         )
         return ManagementPort(
             bind=settings.management.bind,
@@ -275,7 +272,7 @@ class Assembly:
             drain=self._drain,
             known=KnownRoutes(
                 session_limit=self._session_limit,
-                verbosity=LogVerbosity(settings.logs.level),
+                verbosity=self._verbosity,
                 transcodes=settings.video.transcoder,
             ),
             metrics=self._metrics_page(),
@@ -284,27 +281,36 @@ class Assembly:
     def _metrics_page(self) -> MetricsPage | None:
         if self._prometheus is None:
             return None
-        gauges = Gauges(streams=self._streams, pool=self._pool, in_hand=self._served.in_hand, metrics=self._prometheus)
+        gauges = Gauges(
+            streams=self._streams, engines=self._engines, in_hand=self._served.in_hand, metrics=self._prometheus
+        )
         return MetricsPage(metrics=self._prometheus, sample=gauges.sample)
 
     # Services.
 
-    def node(self) -> Node:
+    def node(self, again: Callable[[], Loaded]) -> Node:
         """The node with all its services in the order of their start."""
         restartable = Criticality.RESTARTABLE
+        manager = ServiceManager(os.environ)
+        manager.attend(self._drain)
+        reload = Reload(self._loaded, again, self._verbosity, self._certificate, manager)
         services = [
+            Service("service manager", manager.run, restartable),
+            Service("reload", reload.run, restartable),
             self._management.as_service(),
             Service("token secrets", self._keys.run, restartable),
             Service("clients", _rest, stop=self._close_clients),
             self._store_service(),
             Service("spool", _rest, start=self._clean_spool, stop=self._close_spool),
         ]
-        services += self._cards.services(watch=Unwatched(), clock=self._clock, metrics=self._metrics)
-        if self._pool is not None:
-            ready = self._health.fact("engine", reason="the transcoding engine has not been tested yet")
+        watch = CardWatch(self._engines.devices) if self._engines is not None else Unwatched()
+        services += self._cards.services(watch=watch, clock=self._clock, metrics=self._metrics)
+        if self._engines is not None:
+            engines, ready = self._engines, self._health.fact("engine", reason=_UNTESTED)
+            engines.devices.watch(lambda: self._devices_changed(engines.devices, ready))
             services += [
-                Service("engine", self._pool.run, start=self._pool.start, stop=self._pool.stop),
-                Service("engine test", _rest, start=lambda: self._test_engine(ready)),
+                Service("engine", engines.run, start=engines.start, stop=engines.stop),
+                Service("devices", engines.devices.run, restartable, start=engines.test),
             ]
         services.append(Service("sessions", self._streams.run, restartable))
         if self._certificate is not None:
@@ -330,6 +336,7 @@ class Assembly:
             busy=self._busy,
             drain_timeout_s=self._settings.lifecycle.drain_timeout_s,
             metrics=self._metrics,
+            hangup=reload.ask,
         )
         self._management.answer_to(node)
         return node
@@ -363,21 +370,21 @@ class Assembly:
             with contextlib.suppress(OSError):
                 await self._webhook.close()
 
-    async def _test_engine(self, ready: Fact) -> None:
-        """Advertise what the engine was seen to do, nothing else."""
-        if self._pool is None:
+    def _devices_changed(self, devices: Devices, ready: Fact) -> None:
+        """A device came into use or went out of it: offer what all of them proved, and take what they can carry."""
+        self._streams.set_capacity(share=Fraction(len(devices.usable), devices.total), most=devices.most_sessions)
+        if not devices.usable:
+            # The offer stays: streams that run here shall find the node full, not unable.
+            ready.fail(f"no device works: {devices.what_is_wrong}")
             return
-        report = await self._pool.probe()
-        self._offer.capabilities = _offering(offered_ids(report.capability_ids, self._settings.engine))
-        log.info(
-            "engine tested",
-            engine=report.engine,
-            encoders=report.encoders,
-            offers=[capability_name(i) for i in report.capability_ids],
-        )
-        for capability_id, reason in report.refused:
-            log.info("not offered", capability=capability_name(capability_id), reason=reason)
         ready.hold()
+        for name, report in devices.proven.items():
+            if name not in self._engine_tests:
+                self._engine_tests[name] = told(name, report, self._settings.engine)
+        offered = _offering(offered_ids(devices.offer, self._settings.engine))
+        if offered != self._offer.capabilities:
+            self._offer.capabilities = offered
+            log.info("offer changed", offers=[capability_name(i) for i in devices.offer])
 
 
 def _offering(engine_ids: tuple[int, ...]) -> Capabilities:

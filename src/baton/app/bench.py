@@ -12,18 +12,21 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from baton.app.engines import CPU, EngineDevice, EngineRules, Engines, nvidia_devices
 from baton.config.model import Settings
+from baton.devices.find import find_devices
+from baton.devices.nvml import NvmlInventory
 from baton.kernel.clock import SystemClock
 from baton.kernel.ids import ManifestId, SessionId
 from baton.kernel.metrics import SilentMetrics
 from baton.kernel.profiles import VideoProfile
-from baton.media.job import EncoderTuning, TranscodeOutput
+from baton.media.job import TranscodeOutput
 from baton.media.pool import EnginePool, PoolLimits
 from baton.selftest.bench.course import Course, Measured, MeasuredDevice
 from baton.selftest.bench.outputs import RenditionFiles
 from baton.selftest.bench.plan import BenchError, BenchPlan, DeviceFacts, Findings
 from baton.selftest.bench.source import BenchSegment, BenchSource, SourceError, open_source
-from baton.video.job import SegmentJob, Transcoder
+from baton.video.job import SegmentJob
 from baton.video.local import LocalTranscoder
 
 __all__ = ["run_bench"]
@@ -38,8 +41,9 @@ _LOOK_S = 0.05
 class _Engine:
     """Satisfies ``selftest.bench.load.BenchEngine`` with a node's transcoder."""
 
-    def __init__(self, transcoder: Transcoder, *, profiles: tuple[VideoProfile, ...], perceptual_hash: bool) -> None:
-        self._transcoder = transcoder
+    def __init__(self, pool: EnginePool, *, profiles: tuple[VideoProfile, ...], perceptual_hash: bool) -> None:
+        self._pool = pool
+        self._transcoder = LocalTranscoder(engine=pool)
         self._profiles = profiles
         self._perceptual_hash = perceptual_hash
 
@@ -60,22 +64,19 @@ class _Engine:
         return await self._transcoder.transcode(job, deadline_s=_PATIENCE_S)
 
     def end(self, session: str) -> None:
-        """The session is over. Engines in software keep nothing of a stream between its segments."""
+        """The session is over: its encoders on a device are closed."""
+        self._pool.release(session)
 
 
-def _pools(settings: Settings) -> tuple[tuple[str, EnginePool], ...]:
-    """Each device of the node by name, with its engines."""
-    engine = settings.engine
-    pool = EnginePool(
-        children=engine.children,
-        tuning=EncoderTuning(preset=engine.preset, threads=engine.threads),
-        memory_limit_bytes=engine.memory_limit_bytes,
-        recycle_after_jobs=engine.recycle_after_jobs,
-        clock=SystemClock(),
-        metrics=SilentMetrics(),
-        limits=PoolLimits(waiting_most=_WAITING_MOST),
-    )
-    return (("cpu", pool),)
+async def _cards(settings: Settings) -> tuple[EngineDevice, ...]:
+    """The devices that a node with these settings would transcode on."""
+    if not settings.engine.nvidia:
+        return (CPU,)
+    inventory = NvmlInventory(clock=SystemClock())
+    try:
+        return nvidia_devices(await find_devices(settings.engine.nvidia, inventory=inventory))
+    finally:
+        await inventory.close()
 
 
 @asynccontextmanager
@@ -108,8 +109,12 @@ async def _all_up(pool: EnginePool) -> None:
         await asyncio.sleep(_LOOK_S)
 
 
-async def run_bench(settings: Settings, findings: Findings, *, listener: Measured) -> None:
+async def run_bench(
+    settings: Settings, findings: Findings, *, listener: Measured, devices: tuple[EngineDevice, ...] | None = None
+) -> None:
     """Do what ``findings.plan`` asks and note everything in ``findings``, which holds what is known at any time.
+
+    Every one of ``devices``, or of those that the settings choose, is measured by itself, then all of them together.
 
     Raises:
         BenchError: there is nothing to measure, or it cannot be measured.
@@ -134,20 +139,27 @@ async def run_bench(settings: Settings, findings: Findings, *, listener: Measure
         except SourceError as error:
             raise BenchError(str(error)) from error
         listener.step("starting the engines")
-        pools = _pools(settings)
-        async with _running(tuple(pool for _, pool in pools)):
-            findings.devices = tuple([await _tested(name, pool, at_once=engine.children) for name, pool in pools])
+        # Each device by itself, without the node's care for faulty ones: a bench shall say what fails.
+        pools = Engines(
+            devices=devices if devices is not None else await _cards(settings),
+            settings=engine,
+            clock=SystemClock(),
+            metrics=SilentMetrics(),
+            rules=EngineRules(pool=PoolLimits(waiting_most=_WAITING_MOST)),
+        ).pools
+        async with _running(pools):
+            findings.devices = tuple([await _tested(pool, at_once=engine.children) for pool in pools])
             measured = tuple(
                 MeasuredDevice(
-                    name=name,
+                    name=pool.device,
                     engine=_Engine(
-                        LocalTranscoder(engine=pool),
+                        pool,
                         profiles=plan.ladder.profiles,
                         perceptual_hash=plan.perceptual_hash,
                     ),
                     at_once=engine.children,
                 )
-                for name, pool in pools
+                for pool in pools
             )
             told = replace(listener, output=files.write) if files is not None else listener
             course = Course(measured, clock=SystemClock(), listener=told)
@@ -157,9 +169,9 @@ async def run_bench(settings: Settings, findings: Findings, *, listener: Measure
                 findings.found = course.found
 
 
-async def _tested(name: str, pool: EnginePool, *, at_once: int) -> DeviceFacts:
+async def _tested(pool: EnginePool, *, at_once: int) -> DeviceFacts:
     await _all_up(pool)
-    return DeviceFacts(name, at_once, await pool.probe())
+    return DeviceFacts(pool.device, at_once, await pool.probe())
 
 
 async def _measure(course: Course, plan: BenchPlan, source: BenchSource) -> None:

@@ -12,8 +12,9 @@ from baton.kernel.devices import DeviceSelection
 from baton.kernel.metrics import Metrics
 from baton.node.service import Criticality, Service
 from baton.ops.status import CardStatus
+from baton.video.devices import Devices
 
-__all__ = ["Cards", "Unwatched", "offered_ids"]
+__all__ = ["CardWatch", "Cards", "Unwatched", "offered_ids"]
 
 
 def offered_ids(proved: Iterable[int], engine: EngineSettings) -> tuple[int, ...]:
@@ -34,6 +35,22 @@ class Unwatched:
 
     def device_recovered(self, device: Device) -> None:
         """The monitor has logged it."""
+
+
+class CardWatch:
+    """A card that its driver calls faulty goes out of use at once. Satisfies ``DeviceWatch``."""
+
+    def __init__(self, devices: Devices) -> None:
+        """``devices`` are called by the labels of their cards."""
+        self._devices = devices
+
+    def device_failed(self, device: Device, fault: DeviceFault) -> None:
+        """No segment goes there until the driver finds it well again."""
+        self._devices.condemn(device.label, f"{fault.kind.value}: {fault.reason}")
+
+    def device_recovered(self, device: Device) -> None:
+        """It may prove itself now."""
+        self._devices.acquit(device.label)
 
 
 class Cards:

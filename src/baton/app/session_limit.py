@@ -40,13 +40,34 @@ class LiveSessionLimit:
         return None if self.value == self._configured else _ORIGIN
 
     async def change(self, limit: int) -> None:
-        """Keep ``limit``, then put it in force.
+        """Keep ``limit``, then put it in force: both or neither, also when the caller goes away meanwhile.
 
         Raises:
             OSError: it cannot be kept; the limit is what it was.
         """
         async with self._changing:
             before = self.value
-            await asyncio.to_thread(self._kept.write, limit)
-            self._streams.set_limit(limit)
-        log.warning("session limit changed", max_sessions=limit, before=before)
+            writing = asyncio.ensure_future(asyncio.to_thread(self._write, limit))
+            cancelled: asyncio.CancelledError | None = None
+            while not writing.done():  # a file half way to the disk cannot be called back
+                try:
+                    await asyncio.wait({writing})
+                except asyncio.CancelledError as error:
+                    cancelled = error
+            problem = writing.exception()
+            if problem is None:
+                self._streams.set_limit(limit)
+                log.warning("session limit changed", max_sessions=limit, before=before)
+        if cancelled is not None:
+            raise cancelled
+        if problem is not None:
+            raise problem
+
+    def _write(self, limit: int) -> None:
+        """Keep ``limit``; what is on the disk afterwards decides whether that worked. In a thread."""
+        try:
+            self._kept.write(limit)
+        except OSError:
+            if (self._kept.read() or self._configured) != limit:
+                raise
+            log.warning("session limit kept, but a power cut may lose it", max_sessions=limit)

@@ -4,19 +4,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from baton.app.engines import Engines
 from baton.jobs.streams import Streams
 from baton.kernel.capabilities import Capabilities, capability_name, ids_from_bits
 from baton.kernel.clock import Clock
 from baton.kernel.metrics import Metrics
-from baton.media.pool import EnginePool
-from baton.ops.status import CardStatus, EngineStatus, SessionStatus, StoreStatus
+from baton.ops.status import CardStatus, DeviceStatus, EngineStatus, SessionStatus, StoreStatus
 
-__all__ = ["KeepsObjects", "NodeView", "Tally", "engine_name"]
-
-
-def engine_name(place: int) -> str:
-    """What the engine child of a place is called, in the status and in metrics."""
-    return f"cpu-{place}"
+__all__ = ["KeepsObjects", "NodeView", "Tally"]
 
 
 class Tally:
@@ -77,7 +72,7 @@ class NodeView:
         *,
         capabilities: Callable[[], Capabilities],
         streams: Streams,
-        pool: EnginePool | None,
+        engines: Engines | None,
         store: KeepsObjects,
         store_kind: str,
         store_limit_bytes: int,
@@ -85,11 +80,11 @@ class NodeView:
         clock: Clock,
         cards: Callable[[], tuple[CardStatus, ...]] = tuple,
     ) -> None:
-        """``pool`` None on a node that transcodes nothing; ``cards`` tells of those in use."""
+        """``engines`` None on a node that transcodes nothing; ``cards`` tells of those in use."""
         self._cards = cards
         self._capabilities = capabilities
         self._streams = streams
-        self._pool = pool
+        self._engines = engines
         self._store = store
         self._store_kind = store_kind
         self._store_limit_bytes = store_limit_bytes
@@ -117,11 +112,30 @@ class NodeView:
 
     def engines(self) -> tuple[EngineStatus, ...]:
         """Engine children, the spare among them."""
-        children = self._pool.children if self._pool is not None else ()
+        pools = self._engines.pools if self._engines is not None else ()
         return tuple(
-            EngineStatus(name=engine_name(child.place), state=child.state, pid=child.pid, jobs=child.jobs_done)
-            for child in children
+            EngineStatus(name=child.name, state=child.state, pid=child.pid, jobs=child.jobs_done)
+            for pool in pools
+            for child in pool.children
         )
+
+    def devices(self) -> tuple[DeviceStatus, ...]:
+        """The devices that segments are transcoded on."""
+        views = self._engines.devices.views if self._engines is not None else ()
+        return tuple(
+            DeviceStatus(
+                name=view.name,
+                state=view.state,
+                sessions=view.sessions,
+                load_px_per_s=view.load_px_per_s,
+                reason=view.reason,
+            )
+            for view in views
+        )
+
+    def session_room(self) -> int:
+        """Sessions that may be open now, with the devices that work."""
+        return self._streams.table.room
 
     def cards(self) -> tuple[CardStatus, ...]:
         """Cards in use, in the operator's order."""

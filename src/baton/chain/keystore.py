@@ -1,7 +1,8 @@
 """Key files on disk: which one is meant. Reads what is not secret in them; the key itself is ``chain.signer``'s affair.
 
 Key files are version 3 JSON as go-ethereum writes them (operator.md 4 and 7). Unlike the reference, the file that was
-named is the file that is used, an account is never made up, and among several accounts the operator chooses. Blocking.
+named is the file that is used, and an account is never made up: one that is not there is an error. As there, the first
+of several accounts by file name is taken unless one is named; ``config.checks`` has the same rule. Blocking.
 """
 
 import json
@@ -22,6 +23,7 @@ log = structlog.get_logger("baton.chain")
 
 _MAX_FILE_BYTES = 64 << 10
 _MAX_FILES = 1000
+_MOST_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class KeyFile:
 
 
 def find_key_file(path: Path, account_hex: str) -> KeyFile:
-    """The key file at ``path``, or the one in the folder ``path`` that belongs to ``account_hex`` or is the only one.
+    """The key file at ``path``, or that of ``account_hex`` in the folder ``path``, else the first by name.
 
     Raises:
         StartError: ``ExitCode.CONFIG``; see the texts.
@@ -76,15 +78,16 @@ def _chosen(folder: Path, wanted: Address | None) -> KeyFile:
             log.warning("file in keystore ignored", file=name, reason=str(error))
             continue
         found.setdefault(key_file.address, key_file)
-    if wanted is not None:
-        if wanted not in found:
-            fail(f"keystore {folder} has no account {to_checksum_hex(wanted)}")
-        return found[wanted]
+    accounts = tuple(to_checksum_hex(address) for address in found)
     if not found:
         fail(f"keystore {folder} has no accounts")
-    if len(found) > 1:
-        accounts = ", ".join(to_checksum_hex(address) for address in found)
-        fail(f"keystore {folder} has several accounts, name one with --eth-acct-addr: {accounts}")
+    if wanted is not None:
+        if wanted not in found:
+            shown = ", ".join(accounts[:_MOST_SHOWN]) + (", ..." if len(accounts) > _MOST_SHOWN else "")
+            fail(f"keystore {folder} has no account {to_checksum_hex(wanted)}, only {shown}; none is made")
+        return found[wanted]
+    if len(accounts) > 1:
+        log.warning("first of several accounts used", account=accounts[0], others=len(accounts) - 1)
     return next(iter(found.values()))
 
 

@@ -60,11 +60,11 @@ class KeystoreSigner:
 
         Args:
             path: a key file, or a folder of key files.
-            account_hex: the account to use. Empty is the only one there is; with several in a folder it must be named.
+            account_hex: the account to use. Empty is the file's, or in a folder the first by file name.
             password: the passphrase itself.
 
         Raises:
-            StartError: ``ExitCode.CONFIG``; no such file or account, several to choose from, or a wrong passphrase.
+            StartError: ``ExitCode.CONFIG``; no such file or account, or a wrong passphrase.
         """
         return cls(await asyncio.to_thread(_unlock, path, account_hex, password))
 

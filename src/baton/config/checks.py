@@ -14,6 +14,7 @@ __all__ = ["certificate_problems", "find_key_file", "keystore_account", "togethe
 
 _LARGEST_KEY_FILE_BYTES = 1 << 16
 _MOST_KEY_FILES = 1000
+_MOST_SHOWN = 5
 
 
 def certificate_problems(certificate: Path | None, key: Path | None) -> list[str]:
@@ -83,12 +84,18 @@ def _key_file_in(folder: Path, account: str) -> tuple[Path | None, list[str]]:
         files = sorted(entry for entry in folder.iterdir() if entry.is_file())[:_MOST_KEY_FILES]
     except OSError as problem:
         return None, [f"--eth-keystore-path {folder}: {problem.strerror}"]
+    there: dict[str, None] = {}
     for file in files:
         found = keystore_account(file)
         if found is not None and account in {"", found}:
             return file, []
-    wanted = f"no key file of account {account}" if account else "no key file"
-    return None, [f"--eth-keystore-path {folder}: {wanted} in this directory"]
+        if found is not None:
+            there[found] = None
+    text = f"no key file of account {account} in this directory" if account else "no key file in this directory"
+    if there:
+        others = ", ".join(list(there)[:_MOST_SHOWN]) + (", ..." if len(there) > _MOST_SHOWN else "")
+        text += f", only of {others}; no account is ever made"
+    return None, [f"--eth-keystore-path {folder}: {text}"]
 
 
 def together_problems(settings: Settings) -> list[str]:

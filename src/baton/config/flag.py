@@ -4,7 +4,10 @@ from dataclasses import dataclass
 
 from baton.config.values import Kind
 
-__all__ = ["Flag"]
+__all__ = ["TRANSCODING", "Flag"]
+
+TRANSCODING = "Transcoding"
+"""The group of all that is about video, in more than one table."""
 
 
 @dataclass(frozen=True, slots=True)

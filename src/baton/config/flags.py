@@ -8,67 +8,27 @@ with its defaults. Settings that later versions bring are in ``config.later``.
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from baton.config import addresses, values
+from baton.config import addresses, node_values, values
 from baton.config.devices import device_list
-from baton.config.flag import Flag
-from baton.config.model import LogFormat
-from baton.config.values import BadValueError, Base, Kind, Raw, read_text
+from baton.config.encoding_flags import ENCODING
+from baton.config.flag import TRANSCODING, Flag
+from baton.config.model import LogFormat, SandboxMode
 
-__all__ = ["FLAGS", "LOG_LEVELS", "X264_PRESETS"]
+__all__ = ["FLAGS", "LOG_LEVELS"]
+
 
 LOG_LEVELS = ("error", "warning", "info", "debug")
-X264_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
-_WARNING_VERBOSITY, _INFO_VERBOSITY, _DEBUG_VERBOSITY = 1, 3, 5
-
-
-def _level_from_verbosity(word: str) -> str:
-    """Also understand the reference's numbers: 0 is errors only, its default 3 is info, above 4 is debug."""
-    if not word.isascii() or not word.isdigit() or len(word) > 3:  # noqa: PLR2004 -- three digits are verbosity enough
-        return word
-    number = int(word)
-    if number >= _DEBUG_VERBOSITY:
-        return "debug"
-    if number >= _INFO_VERBOSITY:
-        return "info"
-    return "warning" if number >= _WARNING_VERBOSITY else "error"
-
-
-def _read_network(raw: Raw, _base: Base) -> str:
-    name = read_text(raw)
-    if name != "offchain":
-        message = f"{name!r} is not supported yet by this version; the only network is offchain"
-        raise BadValueError(message)
-    return name
-
-
-_MOST_SESSIONS = 1_000_000
-
-
-def _read_sessions(raw: Raw, base: Base) -> int:
-    text = read_text(raw)
-    if text == "auto":
-        message = "'auto' cannot be used by a node with its own transcoder"
-        raise BadValueError(message)
-    try:
-        return int(str(values.count(1, _MOST_SESSIONS).read(text, base)))
-    except BadValueError:
-        message = "must be 'auto' or greater than zero"
-        raise BadValueError(message) from None
-
-
-_NETWORK = Kind("network name", _read_network)
-_SESSIONS = Kind("number above 0", _read_sessions)
-
 _B = values.boolean()
 _KIB, _MIB, _GIB = 1 << 10, 1 << 20, 1 << 30
 _DAY_S = 86_400.0
 
-_ADDRESSES, _VIDEO, _STORE, _ACCESS = "Network and addresses", "Transcoding", "Renditions", "Access"
+_ADDRESSES, _STORE, _ACCESS = "Network and addresses", "Renditions", "Access"
+_VIDEO = TRANSCODING
 _KEYS, _LIMITS, _OPS = "Keys", "Limits of the service port", "Running the node"
 
 _ROWS = (
     # Network and addresses.
-    Flag("network", "network", _NETWORK, "offchain", "Network the node works in.", _ADDRESSES),
+    Flag("network", "network", node_values.network(), "offchain", "Network the node works in.", _ADDRESSES),
     Flag(
         "data-dir",
         "data_dir",
@@ -157,7 +117,9 @@ _ROWS = (
         "With cards: offer all that their test proved. False: of that, only what every node must be able to do.",
         _VIDEO,
     ),
-    Flag("max-sessions", "video.max_sessions", _SESSIONS, "10", "Streams that may be open at once.", _VIDEO),
+    Flag(
+        "max-sessions", "video.max_sessions", node_values.sessions(), "10", "Streams that may be open at once.", _VIDEO
+    ),
     Flag(
         "engine-children",
         "engine.children",
@@ -166,14 +128,7 @@ _ROWS = (
         "Segments transcoded at the same time, one per child process.",
         _VIDEO,
     ),
-    Flag(
-        "encoder-preset",
-        "engine.preset",
-        values.choice(*X264_PRESETS),
-        "medium",
-        "Speed preset of the software encoders: faster costs quality.",
-        _VIDEO,
-    ),
+    *ENCODING,
     Flag(
         "engine-threads",
         "engine.threads",
@@ -196,6 +151,39 @@ _ROWS = (
         values.count(1, 1_000_000),
         "500",
         "An engine child is replaced after this many segments.",
+        _VIDEO,
+    ),
+    Flag(
+        "engine-sandbox",
+        "engine.sandbox",
+        values.enumeration(SandboxMode),
+        "auto",
+        "Keep engine children from files, network and processes. `auto`: as far as the kernel can. `require`: or end.",
+        _VIDEO,
+    ),
+    Flag(
+        "engine-paths",
+        "engine.paths",
+        values.patterns(),
+        "",
+        "Device nodes and folders that engine children may use besides, like `/dev/dri`.",
+        _VIDEO,
+        default_note="the nodes of the cards that a child works on",
+    ),
+    Flag(
+        "max-sessions-per-device",
+        "engine.sessions_per_device",
+        values.count(0, 1_000_000),
+        "0",
+        "Streams at work on one device; 0 sets no limit beside --max-sessions.",
+        _VIDEO,
+    ),
+    Flag(
+        "max-load-per-device",
+        "engine.load_per_device_px_per_s",
+        node_values.megapixels(),
+        "0",
+        "Requested pixels per second on one device, in millions; 0 sets no limit.",
         _VIDEO,
     ),
     # Renditions.
@@ -367,7 +355,7 @@ _ROWS = (
     Flag(
         "log-level",
         "logs.level",
-        values.choice(*LOG_LEVELS, aliases=_level_from_verbosity),
+        values.choice(*LOG_LEVELS, aliases=node_values.level_from_verbosity),
         "info",
         "Least important lines that are logged; the reference's numbers 0 to 6 are understood.",
         _OPS,

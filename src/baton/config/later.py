@@ -16,7 +16,6 @@ _ROLE = "is not an option here: `baton run` always is the orchestrator"
 _SWITCHES = (
     "ai-worker",
     "redeemer",
-    "hevc-decoding",
     "ai-verbose-logs",
     "ai-service-registry",
     "ai-serverless",

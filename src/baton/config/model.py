@@ -20,6 +20,7 @@ __all__ = [
     "ManagementSettings",
     "PortLimits",
     "PortSettings",
+    "SandboxMode",
     "Settings",
     "StorageSettings",
     "VideoSettings",
@@ -73,6 +74,16 @@ class VideoSettings:
     max_sessions: int = 10
 
 
+class SandboxMode(Enum):
+    """Whether engine children are put into a cell."""
+
+    AUTO = "auto"
+    """As far as the kernel can."""
+    REQUIRE = "require"
+    """Completely, or the node does not start."""
+    OFF = "off"
+
+
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
     """Engine children of this machine."""
@@ -83,14 +94,30 @@ class EngineSettings:
     """Speed preset of the software encoders."""
     threads: int = 0
     """Codec threads per rendition; 0 lets the codec decide."""
+    buffer_s: float = 1.0
+    """How many seconds of its bitrate a rendition's rate buffer holds."""
+    hdr: str = "tonemap"
+    """``tonemap`` or ``passthrough``."""
+    hevc_encoding: str = "auto"
+    """``auto``, ``true`` or ``false``."""
+    hevc_decoding: str = "auto"
+    """``auto``, ``true`` or ``false``."""
     memory_limit_bytes: int = 4 << 30
     """A child that grows beyond this is replaced."""
     recycle_after_jobs: int = 500
     """A child is replaced after this many segments, whatever its health."""
+    sessions_per_device: int = 0
+    """Sessions that work on one device at most; 0 is no limit of its own."""
+    load_per_device_px_per_s: int = 0
+    """Sum of their costs in requested pixels per second; 0 is no limit."""
     nvidia: DeviceSelection = NO_DEVICES
     """Cards to transcode on; the empty selection is software."""
     offer_tested: bool = True
     """Offer whatever the test of the cards proved; else only the mandatory part of it (operator.md 9.4)."""
+    sandbox: SandboxMode = SandboxMode.AUTO
+    """Whether children are kept from files, sockets and processes."""
+    paths: tuple[str, ...] = ()
+    """Device nodes and folders that children may use besides."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ __all__ = [
     "enumeration",
     "optional_path",
     "path",
+    "patterns",
     "plain",
     "read_text",
     "size",
@@ -250,6 +251,22 @@ def optional_path() -> Kind:
         return required.read(raw, base) if read_text(raw) else None
 
     return Kind("path", read)
+
+
+def patterns() -> Kind:
+    """A comma list of absolute paths, the last part of each possibly with ``*`` and ``?``; empty items are skipped."""
+
+    def read(raw: Raw, _base: Base) -> tuple[str, ...]:
+        items = raw if isinstance(raw, tuple) else tuple(read_text(raw).split(","))
+        found = tuple(dict.fromkeys(item.strip() for item in items if item.strip()))
+        for item in found:
+            folder, _, name = item.rpartition("/")
+            if not item.startswith("/") or "\0" in item or not name or set(folder) & set("*?[") or "**" in name:
+                message = f"has {item!r}, which is no absolute path with at most a * in its last part"
+                raise BadValueError(message)
+        return found
+
+    return Kind("comma list of paths", read)
 
 
 _ACCOUNT = re.compile(r"(0x)?[0-9a-fA-F]{40}")

@@ -140,17 +140,16 @@ class Admission:
             owner=caller if self._tokens.obtained_by(token.session_id, caller) else None,
             token_expires_at=token.expiration,
         )
-        if not self._has_room(opening):
+        if not self._has_room(opening, metadata):
             raise RefusedError(_FORBIDDEN, Text.CAPPED)
         return token, opening
 
-    def _has_room(self, opening: Opening) -> bool:
+    def _has_room(self, opening: Opening, metadata: SegmentMetadata) -> bool:
         if not self._gate.takes_segments:
             return False
-        table = self._streams.table
-        if not self._gate.takes_sessions and not table.continues(opening):
+        if not self._gate.takes_sessions and not self._streams.table.continues(opening):
             return False
-        return table.admits(opening)
+        return self._streams.admits(opening, metadata.profiles)
 
     async def _terms(self, request: SegmentRequest, token: AuthToken) -> OrchestratorInfo | None:
         """Step 12: the terms that go into the answer, under the token that came in.

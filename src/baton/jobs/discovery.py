@@ -5,6 +5,7 @@ nothing here waits but the operator's own webhook, and that with a limit.
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 import structlog
 
@@ -112,23 +113,26 @@ class Discovery:
         if not self._known.verify(request.sender, request.signature):
             raise RefusedError(_FORBIDDEN, Text.REQUEST_SIG)
         caller = caller_name(self._senders, sender=request.sender, peer_host=peer_host)
-        self._require_room(caller)
+        self._require_room(caller, self._streams.may_refresh)
         price_override = await self._authenticate(request.sender)
         requested = request.capabilities if self._info.takes_work else None
         if requested is not None and not request.ignore_capacity_check:
             self._require_live_room(requested)
-        return await self._info.build(
+        info = await self._info.build(
             sender=request.sender,
             token=self._tokens.issue(caller=caller),
             requested=requested,
             price_override=price_override,
         )
+        # Last: whoever the webhook sends away, or who gets no terms, has not used up the refresh of its stream.
+        self._require_room(caller, self._streams.grants_refresh)
+        return info
 
-    def _require_room(self, caller: str) -> None:
+    def _require_room(self, caller: str, refreshes: Callable[[str], bool]) -> None:
         """Room for another session, or a stream of this caller's that needs a new token (video.md 11.2 item 13)."""
-        if self._gate.takes_sessions and self._streams.table.has_room:
+        if self._gate.takes_sessions and self._streams.has_room:
             return
-        if self._gate.takes_segments and self._streams.grants_refresh(caller):
+        if self._gate.takes_segments and refreshes(caller):
             return
         raise RefusedError(_FORBIDDEN, Text.REQUEST_CAPPED)
 

@@ -8,10 +8,12 @@ from typing import Protocol, Self
 from baton.jobs.messages import ObjectStoreOffer, Payment, Price, TicketParams
 from baton.kernel.capabilities import Capabilities
 from baton.kernel.ids import Address, SessionId
+from baton.kernel.profiles import VideoProfile
 
 __all__ = [
     "Admitted",
     "AuthWebhook",
+    "EngineRoom",
     "FetchError",
     "MediaStore",
     "ObjectPoster",
@@ -243,6 +245,27 @@ class SegmentFetcher(Protocol):
 
 class FetchError(Exception):
     """A segment could not be downloaded: refused address, wrong status, too long, too slow."""
+
+
+class EngineRoom(Protocol):
+    """Which streams the engines of this node can take, and what they hold for those they have."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a session nobody knows could find a place."""
+        ...
+
+    def admits(self, session_id: SessionId, profiles: tuple[VideoProfile, ...]) -> bool:
+        """Whether a session that asks for these profiles has a place, or would find one."""
+        ...
+
+    def continue_session(self, before: SessionId, after: SessionId) -> None:
+        """Session ``after`` goes on with the stream of ``before`` and takes its place over."""
+        ...
+
+    def end_session(self, session_id: SessionId) -> None:
+        """The session is over: whatever is held for it goes. Any number of times; unknown sessions are fine."""
+        ...
 
 
 class AuthWebhook(Protocol):

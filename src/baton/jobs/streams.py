@@ -8,15 +8,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 
 import structlog
 
 from baton.jobs.messages import ObjectStoreOffer
-from baton.jobs.ports import MediaStore, RenditionStores
+from baton.jobs.ports import EngineRoom, MediaStore, RenditionStores
 from baton.jobs.tokens import TOKEN_REFRESH_S
 from baton.kernel.clock import Clock
 from baton.kernel.ids import ManifestId, SessionId, shown_session
 from baton.kernel.metrics import Metrics
+from baton.kernel.profiles import VideoProfile
 from baton.video.sessions import Opening, SessionTable
 from baton.video.turns import Turnstile
 
@@ -38,8 +40,20 @@ class Turn:
 class Streams:
     """Every stream the node works on. Belongs to the event loop."""
 
-    def __init__(self, *, table: SessionTable, stores: RenditionStores, clock: Clock, metrics: Metrics) -> None:
-        """``stores`` are told when a session ends, so that its renditions go after their grace period."""
+    def __init__(
+        self,
+        *,
+        table: SessionTable,
+        stores: RenditionStores,
+        clock: Clock,
+        metrics: Metrics,
+        engines: EngineRoom | None = None,
+    ) -> None:
+        """``stores`` are told when a session ends, so that its renditions go after their grace period.
+
+        ``engines`` too, so that what they keep for it goes at once; they may be full before the table is.
+        """
+        self._engines = engines
         self._table = table
         self._stores = stores
         self._clock = clock
@@ -47,7 +61,7 @@ class Streams:
         self._turns: dict[SessionId, Turnstile] = {}
         self._outputs: dict[SessionId, MediaStore] = {}
         self._manifests: dict[SessionId, ManifestId] = {}
-        metrics.set("max_sessions_total", table.limit)
+        metrics.set("max_sessions_total", table.room)
         metrics.set("current_sessions_total", 0)
 
     @property
@@ -63,7 +77,25 @@ class Streams:
     def set_limit(self, limit: int) -> None:
         """Change how many streams may be open. Those that are open go on; no new one opens until there is room."""
         self._table.set_limit(limit)
-        self._metrics.set("max_sessions_total", limit)
+        self._metrics.set("max_sessions_total", self._table.room)
+
+    def set_capacity(self, *, share: Fraction, most: int | None) -> None:
+        """Devices came or went: the limit shrinks with them and grows again. Open streams stay."""
+        self._table.set_capacity(share=share, most=most)
+        self._metrics.set("max_sessions_total", self._table.room)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a stream nobody knows could open now."""
+        return self._table.has_room and (self._engines is None or self._engines.has_room)
+
+    def admits(self, opening: Opening, profiles: tuple[VideoProfile, ...]) -> bool:
+        """Whether a segment of this session could be taken now, as far as slots and engines go."""
+        if self._table.continues(opening):
+            return True
+        return self._table.admits(opening) and (
+            self._engines is None or self._engines.admits(opening.session_id, profiles)
+        )
 
     def left(self, manifest_id: ManifestId) -> None:
         """A segment of this stream is done with; without a session its series in the metrics are over too."""
@@ -80,8 +112,14 @@ class Streams:
         line = self._turns.get(session_id)
         return line.waiting if line is not None else 0
 
-    def grants_refresh(self, caller: str) -> bool:
+    def may_refresh(self, caller: str) -> bool:
         """Whether a full node answers this caller because one of its streams needs a new token."""
+        return self._table.may_refresh(
+            caller=caller, unix_now=self._clock.now(), now=self._clock.monotonic(), refresh_s=TOKEN_REFRESH_S
+        )
+
+    def grants_refresh(self, caller: str) -> bool:
+        """The same, and that answer is given: the next one has to wait."""
         return self._table.grant_refresh(
             caller=caller, unix_now=self._clock.now(), now=self._clock.monotonic(), refresh_s=TOKEN_REFRESH_S
         )
@@ -96,7 +134,10 @@ class Streams:
             CapacityError: ``OrchestratorCapped``, ``OrchestratorBusy`` or ``Session ended``.
         """
         before = {s.session_id for s in self._table.sessions()}
+        was_open = self._table.is_open(opening.session_id)
         session = self._table.open(opening, self._clock.monotonic())
+        if self._engines is not None and not was_open and session.continues is not None:
+            self._engines.continue_session(session.continues, session.session_id)
         row = self._table.started(session.session_id)
         line = self._turns.setdefault(session.session_id, Turnstile(clock=self._clock))
         output = self._outputs.get(session.session_id)
@@ -112,6 +153,9 @@ class Streams:
                 yield Turn(waited_s=waited_s, store=output)
         finally:
             closed = self._table.finished(row, self._clock.monotonic())
+            if self._engines is not None and self._table.get(opening.session_id) is None:
+                # It ended while this segment was at work, which may have left something with the engines since.
+                self._engines.end_session(opening.session_id)
             if closed is not None:
                 await self._forget({closed}, reason="continued")
 
@@ -128,6 +172,8 @@ class Streams:
 
     async def _forget(self, session_ids: set[SessionId], *, reason: str) -> None:
         for session_id in session_ids:
+            if self._engines is not None:
+                self._engines.end_session(session_id)
             self._outputs.pop(session_id, None)
             line = self._turns.pop(session_id, None)
             if line is not None:

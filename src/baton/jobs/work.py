@@ -110,7 +110,12 @@ class Work:
     async def _produce(
         self, admitted: AdmittedSegment, spooled: SpooledSegment, times: "_Times"
     ) -> tuple[TranscodeOutput, tuple[RenditionRef, ...]]:
-        """Renditions made and kept within one turn: a slow store holds its own session up and no memory beyond that."""
+        """Renditions made and kept within one turn: a slow store holds its own session up and no memory beyond that.
+
+        Who asks for no rendition gets none, and for that nobody decodes: it would be work that has no price.
+        """
+        if not admitted.metadata.profiles and self._transcoder is not None:
+            return TranscodeOutput(renditions=(), decoded_px=0, decoded_frames=0, engine_ms=0), ()
         remaining_s = admitted.deadline - self._clock.monotonic()
         storage = admitted.metadata.storage
         async with self._streams.turn(admitted.opening, budget_s=remaining_s, storage=storage) as turn:

@@ -6,6 +6,7 @@
     |- RefusedError           a peer's request is refused with a status and an exact text
     |- CapacityError          refused because we are full (a text, no status of its own)
     |- TranscodeError         a segment could not be transcoded; its text travels in the result
+       |- EngineLostError     the engine went along with it, so another device may be worth a try
 
 Gateways compare these texts for equality and decide by them whether to keep us, so no text here is ever decorated:
 details go to the log. Tables answer to video.md 3.2, 4.2, 4.5 and 7.11.
@@ -18,6 +19,7 @@ __all__ = [
     "BatonError",
     "CapacityError",
     "ConfigError",
+    "EngineLostError",
     "ExitCode",
     "RefusedError",
     "StartError",
@@ -203,3 +205,12 @@ class TranscodeError(BatonError):
     def retryable(self) -> bool:
         """Whether a gateway that reads ``text`` tries the segment elsewhere."""
         return self.text not in NON_RETRYABLE_TEXTS
+
+
+class EngineLostError(TranscodeError):
+    """The engine was lost over a segment, or was not there: its device, or the segment, is to blame."""
+
+    def __init__(self, text: str, *, detail: str = "", displaced: bool = False) -> None:
+        """``displaced``: the engine was taken away on purpose, so nobody is to blame."""
+        super().__init__(text, detail=detail)
+        self.displaced = displaced

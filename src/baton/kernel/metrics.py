@@ -171,8 +171,8 @@ _OURS = (
         "rendition_save_time_seconds", _H, "Time to keep the renditions of a segment in their store", (), _TRANSFER_S
     ),
     Metric("queue_wait_seconds", _H, "Time a segment waited for its turn in its session", buckets=_SECONDS),
-    Metric("engine_wait_seconds", _H, "Time a segment waited for a free engine child", buckets=_SECONDS),
-    Metric("engine_jobs_waiting", _G, "Segments that wait for a free engine child"),
+    Metric("engine_wait_seconds", _H, "Time a segment waited for a free engine child", ("device",), _SECONDS),
+    Metric("engine_jobs_waiting", _G, "Segments that wait for a free engine child", ("device",)),
     Metric(
         "sessions_ended_total",
         _C,
@@ -180,22 +180,19 @@ _OURS = (
         ("reason",),
         zeros=_from_zero("gateway", "idle", "continued"),
     ),
-    Metric("engine_children", _G, "Engine children alive"),
-    Metric("engine_children_busy", _G, "Engine children at work"),
+    Metric("engine_children", _G, "Engine children alive", ("device",)),
+    Metric("engine_children_busy", _G, "Engine children at work", ("device",)),
     Metric("engine_child_up", _G, "1 while the engine child of this place is up", ("engine",)),
     Metric("engine_child_busy", _G, "1 while it works on a segment", ("engine",)),
     Metric("engine_child_jobs", _G, "Segments that the present child did since it started", ("engine",)),
     Metric("engine_child_rss_bytes", _G, "Resident memory of the present child", ("engine",)),
-    Metric(
-        "engine_restarts_total",
-        _C,
-        "Engine children replaced, by reason",
-        ("reason",),
-        zeros=_from_zero(
-            *("crashed", "deadline", "memory", "unrecoverable", "garbage", "stopped", "unresponsive", "no_start"),
-            *("cancelled", "recycled"),
-        ),
-    ),
+    # Devices are known only at the start; each begins with a zero for every reason.
+    Metric("engine_restarts_total", _C, "Engine children replaced, by reason", ("device", "reason")),
+    Metric("engine_fallbacks_total", _C, "Steps done in software although there is a device", ("device", "step")),
+    Metric("device_healthy", _G, "1 while segments may go to this device, 0 while it is out of use", ("device",)),
+    Metric("device_sessions", _G, "Sessions that work on this device", ("device",)),
+    Metric("device_load_px_per_s", _G, "Sum of their costs in requested pixels per second", ("device",)),
+    Metric("device_quarantines_total", _C, "Times a device was put out of use, by reason", ("device", "reason")),
     Metric(
         "device_info",
         _G,

@@ -20,7 +20,7 @@ _USERINFO = re.compile(r"://[^/\s?#]*@")
 _UP_TO_LAST_AT = re.compile(r"^(?:([^/?#@]*://))?.*@", re.DOTALL)
 _QUERY_PAIR = re.compile(r"([?&])([^=&?#\s]+)=([^&#\s]+)")
 
-_HARMFUL_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_HARMFUL_CATEGORIES = frozenset({"Zs", "Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _SHORT_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _LAST_LATIN = 0xFF
 _LAST_BASIC = 0xFFFF

@@ -2,6 +2,7 @@
 
 It takes one job at a time from its socket, answers, and ends when the node's end closes. It owns nothing: no port, no
 store, no secret (its environment is chosen by ``media.process``), and whatever it does wrong ends with its own death.
+Before it loads an engine it closes its cell (``media.sandbox``): no file, socket or process of the node is in reach.
 
 Signals of a terminal or a service manager go to the whole family; a child ignores them, because the node decides when
 the work in hand is done. It cannot outlive the node: the kernel kills it when its parent dies.
@@ -38,10 +39,12 @@ from baton.media.messages import (
     decode_job,
     encode,
 )
+from baton.media.sandbox import Cell, confine
 
 __all__ = ["main"]
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
 _PR_SET_NO_NEW_PRIVS = 38
 _READ_BYTES = 1 << 16
 _OOM_PREFERENCE = "500"
@@ -63,6 +66,8 @@ def main() -> None:
     options = _parse_arguments()
     _settle_in(parent=options.parent, niceness=options.nice)
     os.set_inheritable(options.fd, False)  # programs that an engine starts must not hold our line open
+    if options.cell:
+        confine(Cell.from_text(options.cell))
     engine = _load(transcode=options.transcode, probe=options.probe, release=options.release)
     # Not closed by us: the node takes the end of this line for our death, so last words must come before it.
     link = socket.socket(fileno=options.fd)
@@ -79,6 +84,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--transcode", required=True, help="module:function that does segments")
     parser.add_argument("--probe", required=True, help="module:function that tries the engine")
     parser.add_argument("--release", default="", help="module:function that lets go of a stream")
+    parser.add_argument("--cell", default="", help="what it is left with, as JSON; empty leaves it everything")
     return parser.parse_args()
 
 
@@ -92,6 +98,7 @@ def _settle_in(*, parent: int, niceness: int) -> None:
         libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         with suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text(_OOM_PREFERENCE, encoding="ascii")
+        libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # last: from here on our files in /proc are root's
     if os.getppid() != parent:  # it died before we could ask to die with it
         sys.exit(0)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -10,9 +10,11 @@ from baton.kernel.profiles import VideoProfile
 
 __all__ = [
     "Acceleration",
+    "Choice",
     "Clip",
     "EncoderTuning",
     "EngineReport",
+    "HdrTreatment",
     "RenditionOutput",
     "TranscodeOutput",
     "TranscodeRequest",
@@ -24,6 +26,24 @@ class Acceleration(IntEnum):
 
     SOFTWARE = 0
     NVIDIA = 1
+
+
+class HdrTreatment(IntEnum):
+    """What becomes of HDR and of colours wider than BT.709."""
+
+    TONE_MAP = 0
+    """They are brought to what every player of 8-bit video shows."""
+    PASS_THROUGH = 1
+    """The numbers are kept and cut to 8 bits, with the source's description of them."""
+
+
+class Choice(IntEnum):
+    """An operator's word on a capability."""
+
+    AUTO = 0
+    """As the probe finds it worth."""
+    ON = 1
+    OFF = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +64,13 @@ class EncoderTuning:
     """Codec threads per rendition; 0 lets the codec decide."""
     acceleration: Acceleration = Acceleration.SOFTWARE
     """The device behind the engine; what it cannot do is done in software and told as a fallback."""
+    buffer_ms: int = 1000
+    """How much of a rendition's bitrate the encoder's rate buffer holds: how far a scene may borrow from the next."""
+    hdr: HdrTreatment = HdrTreatment.TONE_MAP
+    hevc_encoding: Choice = Choice.AUTO
+    """Whether HEVC is made. In a request ``OFF`` refuses it; ``AUTO`` is for the probe and makes it."""
+    hevc_decoding: Choice = Choice.AUTO
+    """Whether HEVC is offered as input. What the probe saw fail is never offered, whatever is said here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,3 +148,5 @@ class EngineReport:
     """Encoder sessions the device was seen to run at once, as far as was tried; 0 where there is no such limit."""
     fallbacks: tuple[str, ...] = ()
     """What the device was seen not to do, so that it is done in software, with the reason of each."""
+    measured: tuple[str, ...] = ()
+    """Speeds that decided what is offered, in words."""

@@ -15,12 +15,12 @@ from baton.kernel.metrics import Metrics
 from baton.media.line import ChildLine
 from baton.media.process import BURIAL_S, ChildCommand, ChildLostError, ChildState, DeathCause, EngineChild, start_child
 
-__all__ = ["ChildKeepers", "KeeperLimits"]
+__all__ = ["ChildKeepers", "ChildView", "KeeperLimits"]
 
 log = structlog.get_logger("baton.media")
 
 _FIRST_CHILDREN = 2
-_PLANNED = frozenset({DeathCause.RECYCLED, DeathCause.CANCELLED, DeathCause.SHUTDOWN})
+_PLANNED = frozenset({DeathCause.RECYCLED, DeathCause.CANCELLED, DeathCause.QUARANTINED, DeathCause.SHUTDOWN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,31 @@ class KeeperLimits:
     """Pauses before replacing a child that never did a job: doubling from the first to the most."""
 
 
+@dataclass(frozen=True, slots=True)
+class ChildView:
+    """One child for the operator's eyes."""
+
+    pid: int
+    state: str
+    jobs_done: int
+    rss_bytes: int
+    place: int = 0
+    """Which of the pool's places it fills; its successor gets the same one."""
+    device: str = "cpu"
+
+    @property
+    def name(self) -> str:
+        """What it is called in the status and in metrics: its device and its place."""
+        return f"{self.device}-{self.place}"
+
+
 class ChildKeepers:
     """All children of a pool and the tasks that keep their number up. Belongs to the event loop."""
 
     def __init__(
         self,
         *,
+        device: str,
         children: int,
         command: ChildCommand,
         memory_limit_bytes: int,
@@ -53,7 +72,8 @@ class ChildKeepers:
         metrics: Metrics,
         limits: KeeperLimits,
     ) -> None:
-        """``children`` plus the spares are kept alive; those that are up go into ``line``."""
+        """``children`` plus the spares of ``device`` are kept alive; those that are up go into ``line``."""
+        self._device = device
         self._count = children + limits.spares
         self._command = command
         self._memory_limit_bytes = memory_limit_bytes
@@ -67,6 +87,9 @@ class ChildKeepers:
         self._running = False
         self._stopping = False
         self._failing = False
+        for cause in DeathCause:
+            if cause is not DeathCause.SHUTDOWN:
+                metrics.add("engine_restarts_total", 0, device=device, reason=cause.value)
 
     @property
     def living(self) -> tuple[EngineChild, ...]:
@@ -74,13 +97,17 @@ class ChildKeepers:
         return tuple(child for child in self._children if child.lost is None)
 
     @property
+    def views(self) -> tuple[ChildView, ...]:
+        """Every living child."""
+        return tuple(
+            ChildView(c.pid, c.state.value, c.jobs_done, c.rss_bytes, self._places[c], self._device)
+            for c in self.living
+        )
+
+    @property
     def count(self) -> int:
         """Places for children."""
         return self._count
-
-    def place_of(self, child: EngineChild) -> int:
-        """The place of a living child, from 0."""
-        return self._places[child]
 
     async def start(self) -> None:
         """Raise the first children, so that the pool is of use before all are up.
@@ -153,7 +180,7 @@ class ChildKeepers:
             child.kill(DeathCause.SHUTDOWN, "")
         if self._failing:
             self._failing = False
-            log.info("engine children start again", pid=child.pid)
+            log.info("engine children start again", device=self._device, pid=child.pid)
         self._children.append(child)
         self._places[child] = min(set(range(len(self._children))) - set(self._places.values()))
         self._line.add(child)
@@ -186,22 +213,23 @@ class ChildKeepers:
 
     def _report_no_start(self, error: ChildLostError) -> None:
         """Said once per bad time, not per try."""
-        self._metrics.add("engine_restarts_total", reason=DeathCause.NO_START.value)
+        self._metrics.add("engine_restarts_total", device=self._device, reason=DeathCause.NO_START.value)
         if not self._failing:
             self._failing = True
-            log.error("engine child does not start", detail=error.detail)
+            log.error("engine child does not start", device=self._device, detail=error.detail)
 
     def _report_death(self, child: EngineChild, lost: ChildLostError) -> None:
         if not child.is_gone:
             # Its place is filled all the same; what the kernel holds on to must not cost us more than itself.
             self._undead.append(child)
-            log.error("engine child cannot be killed", pid=child.pid)
+            log.error("engine child cannot be killed", device=self._device, pid=child.pid)
         if lost.cause is DeathCause.SHUTDOWN:
             return
-        self._metrics.add("engine_restarts_total", reason=lost.cause.value)
+        self._metrics.add("engine_restarts_total", device=self._device, reason=lost.cause.value)
         tell = log.info if lost.cause in _PLANNED else log.warning
         tell(
             "engine child replaced",
+            device=self._device,
             pid=child.pid,
             cause=lost.cause.value,
             detail=lost.detail,
@@ -213,5 +241,6 @@ class ChildKeepers:
 
     def _publish(self) -> None:
         living = self.living
-        self._metrics.set("engine_children", len(living))
-        self._metrics.set("engine_children_busy", sum(1 for child in living if child.state is ChildState.BUSY))
+        self._metrics.set("engine_children", len(living), device=self._device)
+        busy = sum(1 for child in living if child.state is ChildState.BUSY)
+        self._metrics.set("engine_children_busy", busy, device=self._device)

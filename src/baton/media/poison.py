@@ -106,6 +106,17 @@ class PoisonRegister:
         if not stream.strikes and not stream.until:
             del self._streams[stream_key]
 
+    def pardon(self, *, since: float) -> None:
+        """What struck from ``since`` on did so because of a broken device: it is held against nobody."""
+        for content in [c for c, held in self._contents.items() if held.last_at >= since]:
+            del self._contents[content]
+        for key, stream in list(self._streams.items()):
+            stream.strikes = {c: at for c, at in stream.strikes.items() if at < since}
+            if stream.until >= since + self._limits.quarantine_s:
+                stream.until = 0.0
+            if not stream.strikes and not stream.until:
+                del self._streams[key]
+
     def _strikes(self, content_hash: bytes, now: float) -> int:
         content = self._contents.get(content_hash)
         if content is None or now - content.last_at >= self._limits.content_memory_s:

@@ -19,7 +19,8 @@ from typing import TypeVar, cast
 
 from baton.kernel.errors import Text
 from baton.media.link import Link
-from baton.media.messages import Accepted, Answer, Failed, Hello
+from baton.media.messages import Accepted, Answer, Failed, Hello, Released
+from baton.media.sandbox import Cell
 
 __all__ = [
     "BURIAL_S",
@@ -95,6 +96,8 @@ class DeathCause(Enum):
     """It never came up."""
     CANCELLED = "cancelled"
     """Nobody wants its work any more, and a codec cannot be interrupted."""
+    QUARANTINED = "quarantined"
+    """Its device is out of use; what it worked on goes elsewhere."""
     RECYCLED = "recycled"
     """It did its share of jobs, or grew fat on them."""
     SHUTDOWN = "shutdown"
@@ -125,6 +128,8 @@ class ChildCommand:
     """How far a child steps back from the node's own work, which must answer while all cores encode."""
     environment: tuple[tuple[str, str], ...] = ()
     """Further variables of the child's environment: which device it shall see."""
+    cell: Cell | None = None
+    """What the child is left with; None leaves it everything its user has."""
 
 
 class EngineChild:
@@ -220,7 +225,8 @@ class EngineChild:
             raise
         if isinstance(answer, Failed) and answer.text == Text.UNRECOVERABLE:
             raise self.kill(DeathCause.UNRECOVERABLE, answer.detail)
-        self.jobs_done += 1
+        if not isinstance(answer, Released):
+            self.jobs_done += 1
         if self.lost is None:
             self._move(ChildState.IDLE)
         return cast("_T | Failed", answer)  # _next lets nothing else through
@@ -334,6 +340,8 @@ def _spawn(command: ChildCommand, socket_end: socket.socket) -> EngineChild:
 
     From the thread of the event loop, always: the kernel kills a child when the thread that spawned it ends.
     """
+    environment = dict(command.environment)
+    cell = command.cell.for_child(environment) if command.cell is not None else None
     words_fd, their_words_fd = os.pipe()
     try:
         os.set_blocking(words_fd, False)
@@ -342,11 +350,12 @@ def _spawn(command: ChildCommand, socket_end: socket.socket) -> EngineChild:
                 *(sys.executable, "-P", "-X", "faulthandler", "-m", "baton.media.child"),
                 *("--fd", str(socket_end.fileno()), "--parent", str(os.getpid()), "--nice", str(command.niceness)),
                 *("--transcode", command.transcode, "--probe", command.probe, "--release", command.release),
+                *("--cell", cell.as_text() if cell is not None else ""),
             ],
             stdin=subprocess.DEVNULL,
             stdout=their_words_fd,
             stderr=their_words_fd,
-            env=_environment(os.environ) | dict(command.environment),
+            env=_environment(os.environ) | (cell.environment if cell is not None else {}) | environment,
             pass_fds=(socket_end.fileno(),),
             process_group=0,
         )

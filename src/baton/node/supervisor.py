@@ -2,7 +2,8 @@
 
 One task per service in one task group. A critical service that ends by itself ends the node under its name; a
 restartable one is run again, five times in sixty seconds, and then counts as critical. The first SIGTERM or SIGINT
-drains, the second stops now, the third kills. Logs one line per event; services log their own business.
+drains, the second stops now, the third kills; SIGHUP is
+passed on and never ends it. Logs one line per event; services log their own business.
 """
 
 import asyncio
@@ -33,6 +34,10 @@ _HURRIED_STOP_S = 0.5
 _CANCEL_BUDGET_S = 5.0
 
 log = structlog.get_logger("baton.node")
+
+
+def _nothing() -> None:
+    """For a node that has nothing to read again."""
 
 
 class RestartBudget:
@@ -70,10 +75,14 @@ class Node:
         busy: Callable[[], int],
         drain_timeout_s: float,
         metrics: Metrics,
+        hangup: Callable[[], object] = _nothing,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         abort: Callable[[int], object] = os._exit,
     ) -> None:
-        """``busy`` counts segments in hand. ``abort`` ends a process whose services ignore their cancellation."""
+        """``busy`` counts segments in hand. ``hangup`` is called for each SIGHUP.
+
+        ``abort`` ends a process whose services ignore their cancellation.
+        """
         self._services = services
         self._drain = drain
         self._health = health
@@ -81,6 +90,7 @@ class Node:
         self._busy = busy
         self._drain_timeout_s = drain_timeout_s
         self._metrics = metrics
+        self._hangup = hangup
         self._sleep = sleep
         self._abort = abort
         self._ending = asyncio.Event()
@@ -234,12 +244,17 @@ class Node:
                 for number in caught:
                     loop.remove_signal_handler(number)
 
+        def on_hangup() -> None:
+            log.warning("signal received", signal="SIGHUP")
+            self._hangup()
+
         for number in caught:
             loop.add_signal_handler(number, on_signal, number.name)
+        loop.add_signal_handler(signal.SIGHUP, on_hangup)
         try:
             yield
         finally:
-            for number in caught:
+            for number in (*caught, signal.SIGHUP):
                 loop.remove_signal_handler(number)
 
 

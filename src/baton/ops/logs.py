@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TextIO
 
 import orjson
@@ -17,6 +18,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from baton.config.model import LogFormat, LogSettings
 from baton.kernel.redaction import HIDDEN, is_secret_name, mask_urls, printable
+from baton.ops.flood import LineBudget
 
 __all__ = ["LogVerbosity", "clean", "configure_logging"]
 
@@ -43,7 +45,7 @@ def configure_logging(settings: LogSettings, *, stream: TextIO | None = None) ->
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="%H:%M:%S.%f" if for_people else "iso", utc=not for_people),
+        _time_of_day if for_people else structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
     ]
@@ -61,6 +63,7 @@ def configure_logging(settings: LogSettings, *, stream: TextIO | None = None) ->
         render += [_head_first, structlog.processors.JSONRenderer(serializer=_to_json)]
     handler = logging.StreamHandler(out)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=before, processors=render))
+    handler.addFilter(LineBudget())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     _set_level(level)
@@ -84,6 +87,10 @@ class LogVerbosity:
         """0 errors, 1 and 2 warnings, 3 and 4 information, from 5 on everything; as it was last set."""
         return self._number
 
+    def set_level(self, level: str) -> None:
+        """Log from this level on from now on."""
+        self.set(_VERBOSITIES[level])
+
     def set(self, number: int) -> None:
         """Log this much from now on."""
         self._number = number
@@ -96,6 +103,12 @@ def _set_level(level: int) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
     logging.getLogger().setLevel(logging.INFO if level == logging.DEBUG else max(level, logging.WARNING))
     logging.getLogger("baton").setLevel(level)
+
+
+def _time_of_day(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """For people: this machine's time, to the millisecond."""
+    event["timestamp"] = datetime.now().astimezone().time().isoformat(timespec="milliseconds")
+    return event
 
 
 def clean(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -4,7 +4,7 @@ Pure. ``StatusView`` is what the assembler provides; everything else is put toge
 because an id is the half of a stream's credentials that an operator does not need.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol
 
@@ -16,7 +16,17 @@ from baton.kernel.version import NODE_VERSION, VERSION
 from baton.node.drain import Drain
 from baton.node.health import Health
 
-__all__ = ["CardStatus", "EngineStatus", "SessionLimit", "SessionStatus", "StatusBoard", "StatusView", "StoreStatus"]
+__all__ = [
+    "CardStatus",
+    "DeviceStatus",
+    "EngineStatus",
+    "EngineTest",
+    "SessionLimit",
+    "SessionStatus",
+    "StatusBoard",
+    "StatusView",
+    "StoreStatus",
+]
 
 _MOST_SESSIONS = 200
 """Sessions listed at most; the count is always the true one."""
@@ -41,6 +51,29 @@ class EngineStatus:
     state: str
     pid: int = 0
     jobs: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineTest:
+    """What a device's first test found: library, encoders, speeds, and what is not offered with its reason."""
+
+    device: str = ""
+    engine: str = ""
+    encoders: tuple[str, ...] = ()
+    measured: tuple[str, ...] = ()
+    not_offered: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStatus:
+    """One device: ``healthy``, ``suspect``, ``quarantined`` or ``untested``, what it carries, and what is wrong."""
+
+    name: str
+    state: str
+    sessions: int
+    load_px_per_s: int
+    """Sum of the costs of its sessions, in requested pixels per second."""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +123,14 @@ class StatusView(Protocol):
         """Engine children."""
         ...
 
+    def devices(self) -> tuple[DeviceStatus, ...]:
+        """The devices that segments are transcoded on."""
+        ...
+
+    def session_room(self) -> int:
+        """Sessions that may be open now: the limit, less what broken devices would have taken."""
+        ...
+
     def cards(self) -> tuple[CardStatus, ...]:
         """Cards in use, in the operator's order; none on a node that works in software."""
         ...
@@ -137,6 +178,7 @@ class StatusBoard:
     service_uri: str
     session_limit: SessionLimit
     settings: tuple[Provenance, ...] = field(default=())
+    engine_tests: Callable[[], tuple[EngineTest, ...]] = tuple
 
     def as_json(self) -> dict[str, object]:
         """The answer of ``GET /baton/status``; field names are stable."""
@@ -151,9 +193,14 @@ class StatusBoard:
             "service_uri": self.service_uri,
             "capabilities": list(self.view.capabilities()),
             "max_sessions": self.session_limit.value,
+            "session_room": self.view.session_room(),
             "session_count": len(sessions),
             "sessions": [_session(session) for session in sessions[:_MOST_SESSIONS]],
+            "devices": [
+                {**asdict(device), "reason": printable(device.reason, limit=300)} for device in self.view.devices()
+            ],
             "engines": [asdict(engine) for engine in self.view.engines()],
+            "engine_tests": [_engine_test(test) for test in self.engine_tests()],
             "cards": [_card(card) for card in self.view.cards()],
             "store": asdict(self.view.store()),
             "refusals": {printable(reason, limit=80): n for reason, n in sorted(self.view.refusals().items())},
@@ -195,4 +242,14 @@ def _session(session: SessionStatus) -> dict[str, object]:
         "age_s": round(session.age_s, 1),
         "busy": session.busy,
         "waiting": session.waiting,
+    }
+
+
+def _engine_test(test: EngineTest) -> dict[str, object]:
+    return {
+        "device": test.device,
+        "engine": test.engine,
+        "encoders": list(test.encoders),
+        "measured": list(test.measured),
+        "not_offered": [{"name": name, "reason": printable(why, limit=300)} for name, why in test.not_offered],
     }

@@ -14,6 +14,7 @@ from enum import Enum
 from baton.jobs.messages import AuthToken, OrchestratorInfo, Price
 from baton.kernel.capabilities import Capabilities, Capability, capability_name, ids_from_bits, is_compatible
 from baton.kernel.crypto import SIGNATURE_BYTES, verify_message
+from baton.kernel.errors import Text
 from baton.kernel.ids import ZERO_ADDRESS, Address, to_checksum_hex
 from baton.kernel.version import version_at_least
 
@@ -34,6 +35,7 @@ __all__ = [
     "judge_transcoder_uri",
     "judge_version",
     "printable",
+    "remedy_for",
 ]
 
 DISCOVERY_WINDOW_MS = 500.0
@@ -233,3 +235,16 @@ def judge_ping(*, address: Address, value: bytes, reply: bytes) -> Check:
     if not verify_message(address, value, reply):
         return failed("ping", f"not signed by {to_checksum_hex(address)}")
     return passed("ping", "signed by the stated address")
+
+
+def remedy_for(text: str, *, anonymous: bool) -> str:
+    """What an operator can do about a refusal of terms: an addition to its reason, empty for texts nobody knows."""
+    if text.startswith(Text.AUTHENTICATION_FAILED):
+        return " - the operator's webhook refused this account: admit it there, or use another by --key-file"
+    return {
+        Text.REQUEST_SIG: " - it serves signed requests only: name an account by --key-file"
+        if anonymous
+        else " - it does not take the signature of this account",
+        Text.REQUEST_CAPPED: " - it is full or draining: see its status, or ask again later",
+        Text.REQUEST_TOO_MANY: " - too many requests from this address: ask again in some seconds",
+    }.get(text, "")

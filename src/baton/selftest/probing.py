@@ -13,7 +13,7 @@ from pathlib import Path
 
 from baton.jobs.messages import OrchestratorInfo
 from baton.kernel.capabilities import Capabilities, Capability, bits_from_ids, is_compatible
-from baton.kernel.ids import ManifestId
+from baton.kernel.ids import ZERO_ADDRESS, ManifestId
 from baton.kernel.profiles import VideoProfile
 from baton.selftest import checks, checks_payment, segmenter
 from baton.selftest.checks import Check
@@ -25,6 +25,7 @@ from baton.selftest.parties import Endpoint, GatewayKey
 from baton.selftest.paying import PayerView, PaymentSession
 from baton.selftest.portfacts import look_at_port
 from baton.selftest.report import Progress
+from baton.selftest.rpc import RpcError
 from baton.selftest.segmenter import Source
 from baton.selftest.streaming import StreamedSegment, judge_stream, stream_capabilities, stream_segments
 
@@ -99,7 +100,13 @@ async def _discover(gateway: Gateway, result: ProbeResult) -> OrchestratorInfo |
             samples_ms.append((loop.time() - started) * 1000)
             sessions.append(terms.auth_token.session_id)
     except PeerError as error:
-        result.checks.append(checks.failed("discovery", checks.printable(str(error))))
+        # The remedy is ours; only what the orchestrator said must be made printable.
+        remedy = (
+            checks.remedy_for(error.text, anonymous=gateway.address == ZERO_ADDRESS)
+            if isinstance(error, RpcError)
+            else ""
+        )
+        result.checks.append(checks.failed("discovery", f"{checks.printable(str(error))}{remedy}"))
         return None
     token = checks.judge_token(terms.auth_token, now=time.time())
     uri = checks.judge_transcoder_uri(terms.transcoder)

@@ -5,6 +5,7 @@
       token-secrets.json secrets behind auth tokens (storage.secrets), 0600
       run-time.json      what an operator set while the node ran (storage.run_time), 0600
       work/              segments in work (storage.spool), emptied at start, 0700
+      engine-temp/       the one place where engine children can make files (app.cell), emptied at start, 0700
 
 Other adapters keep their own files beside these. Blocking; used at start and stop.
 """

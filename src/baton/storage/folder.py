@@ -1,14 +1,17 @@
 """Files of a directory store: objects below one folder of ours, reached only by descriptors, never by joined paths.
 
 Layout of ``<directory>/baton-media``: ``lock`` (held while a node uses it, and the mark that the folder is ours),
-``objects/<session>/<name>``, and ``partial/`` for files that are being written. Directories are 0700, files 0600. Each
-step opens one part below its parent's descriptor and refuses symlinks, so a planted link leads nowhere. Blocking.
+``objects/<session>/<file>``, and ``partial/`` for files that are being written. A file is named by the hash of its
+object's name: a stranger's words meet no rule of a file system about length, case or alphabet, and ``x`` lies beside
+``x/1.ts``. Directories are 0700, files 0600. Each step opens one part below its parent's descriptor and refuses
+symlinks, so a planted link leads nowhere. Blocking.
 
 ``write`` and ``remove`` must come from one thread, in the order in which the index changed; ``read`` from any.
 """
 
 import contextlib
 import errno
+import hashlib
 import os
 import secrets
 import shutil
@@ -22,12 +25,18 @@ from baton.storage.files import PRIVATE_DIR_MODE, free_bytes, open_new, write_al
 from baton.storage.lock import take_lock
 from baton.storage.shelf import Key
 
-__all__ = ["FOLDER_NAME", "ObjectFolder"]
+__all__ = ["FOLDER_NAME", "ObjectFolder", "file_name"]
 
 FOLDER_NAME = "baton-media"
 """Everything a directory store writes lies below a folder of this name."""
 
+_NAME_BYTES = 20
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def file_name(object_name: str) -> str:
+    """The file that holds an object of this name: 40 hex digits, another for every name."""
+    return hashlib.blake2b(object_name.encode(), digest_size=_NAME_BYTES).hexdigest()
 
 
 class ObjectFolder:
@@ -113,15 +122,11 @@ class ObjectFolder:
 
     def remove(self, keys: Iterable[Key]) -> None:
         """Remove objects and the folders they leave empty; what is not there is fine."""
-        for session_id, name in keys:
-            with contextlib.suppress(OSError), self._parent((session_id, name)) as (parent_fd, leaf):
+        for key in keys:
+            with contextlib.suppress(OSError), self._parent(key) as (parent_fd, leaf):
                 os.unlink(leaf, dir_fd=parent_fd)
-            folder, _, rest = name.partition("/")
-            with contextlib.suppress(OSError), self._parent((session_id, folder)) as (parent_fd, leaf):
-                if rest:
-                    os.rmdir(leaf, dir_fd=parent_fd)
             with contextlib.suppress(OSError):
-                os.rmdir(session_id, dir_fd=self._objects_fd)
+                os.rmdir(key[0], dir_fd=self._objects_fd)
 
     def read(self, key: Key, *, size_bytes: int) -> bytes | None:
         """The bytes under ``key`` when they are a plain file of ``size_bytes`` bytes, else None."""
@@ -145,17 +150,12 @@ class ObjectFolder:
     @contextlib.contextmanager
     def _parent(self, key: Key, *, create: bool = False) -> Iterator[tuple[int, str]]:
         session_id, name = key
-        *folders, leaf = [session_id, *name.split("/")]
-        descriptor = os.dup(self._objects_fd)
+        if create:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(session_id, PRIVATE_DIR_MODE, dir_fd=self._objects_fd)
+        descriptor = os.open(session_id, _DIRECTORY, dir_fd=self._objects_fd)
         try:
-            for folder in folders:
-                if create:
-                    with contextlib.suppress(FileExistsError):
-                        os.mkdir(folder, PRIVATE_DIR_MODE, dir_fd=descriptor)
-                below = os.open(folder, _DIRECTORY, dir_fd=descriptor)
-                os.close(descriptor)
-                descriptor = below
-            yield descriptor, leaf
+            yield descriptor, file_name(name)
         finally:
             os.close(descriptor)
 

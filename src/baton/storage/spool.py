@@ -32,6 +32,7 @@ log = structlog.get_logger("baton.storage")
 _PREFIX = "segment-"
 _NAME_BYTES = 16
 _THREADS = 4
+_SMALL_BYTES = 16 * 1024
 
 _T = TypeVar("_T")
 
@@ -50,6 +51,36 @@ class SpoolLimits:
     batch_bytes: int = 512 << 10
 
 
+class _Batch:
+    """Chunks of a body on their way to a thread: large ones as they are, small ones grown together."""
+
+    __slots__ = ("_pieces", "_small", "size_bytes")
+
+    def __init__(self) -> None:
+        self.size_bytes = 0
+        self._pieces: list[bytes | bytearray] = []
+        self._small = bytearray()
+
+    def add(self, chunk: bytes) -> None:
+        self.size_bytes += len(chunk)
+        if len(chunk) < _SMALL_BYTES:
+            self._small += chunk
+            if len(self._small) < _SMALL_BYTES:
+                return
+        self._flush()
+        if len(chunk) >= _SMALL_BYTES:
+            self._pieces.append(chunk)
+
+    def pieces(self) -> list[bytes | bytearray]:
+        self._flush()
+        return self._pieces
+
+    def _flush(self) -> None:
+        if self._small:
+            self._pieces.append(self._small)
+            self._small = bytearray()
+
+
 class _Draft:
     """A file in the making. ``size_bytes`` belongs to the event loop; the methods run in threads, one at a time."""
 
@@ -62,20 +93,21 @@ class _Draft:
         self._discarded = False
         self._one_at_a_time = threading.Lock()
 
-    def append(self, batch: bytearray) -> None:
+    def append(self, batch: "_Batch") -> None:
         with self._one_at_a_time:
             if self._discarded:
                 return
             if self._descriptor is None:
                 self.path.parent.mkdir(mode=PRIVATE_DIR_MODE, exist_ok=True)
                 self._descriptor = open_new(str(self.path))
-            if free_bytes(self.path.parent) - len(batch) < self._min_free_bytes:
+            if free_bytes(self.path.parent) - batch.size_bytes < self._min_free_bytes:
                 message = "the file system is almost full"
                 raise SpoolError(message)
-            self._hash.update(batch)
-            write_all(self._descriptor, batch)
+            for piece in batch.pieces():
+                self._hash.update(piece)
+                write_all(self._descriptor, piece)
 
-    def finish(self, batch: bytearray) -> bytes:
+    def finish(self, batch: "_Batch") -> bytes:
         self.append(batch)
         with self._one_at_a_time:
             self._close()
@@ -204,14 +236,14 @@ class FileSpool:
     async def _take(self, body: AsyncIterator[bytes], draft: _Draft, limit_bytes: int) -> bytes:
         """Fill one batch while a thread works on the one before; returns the hash of everything."""
         at_work: asyncio.Future[None] | None = None
-        batch = bytearray()
+        batch = _Batch()
         async for chunk in body:
             self._count(draft, len(chunk), limit_bytes)
-            batch += chunk
-            if len(batch) >= self._limits.batch_bytes:
+            batch.add(chunk)
+            if batch.size_bytes >= self._limits.batch_bytes:
                 if at_work is not None:
                     await at_work
-                full, batch = batch, bytearray()
+                full, batch = batch, _Batch()
                 at_work = self._in_thread(functools.partial(draft.append, full))
                 at_work.add_done_callback(_read_outcome)
                 self._metrics.set("spool_bytes", self._bytes)

@@ -72,6 +72,8 @@ class LocalTranscoder:
             service_provider=made_by,
             comment=f"Processed by {made_by}",
             perceptual_hash=job.perceptual_hash,
+            session_key=job.session_id,
+            force_reinit=job.force_reinit,
         )
 
 

@@ -10,6 +10,7 @@ the old one at once when both belong to the same caller and stream; the old one 
 
 from dataclasses import dataclass
 from enum import Enum
+from fractions import Fraction
 
 from baton.kernel.errors import CapacityError, Text
 from baton.kernel.ids import ManifestId, SessionId
@@ -66,6 +67,8 @@ class Session:
     last_used_at: float
     state: SessionState = SessionState.OPEN
     busy: int = 0
+    continues: SessionId | None = None
+    """The session whose stream it went on with when it opened last."""
 
     def move(self, to: SessionState) -> None:
         """Change state; a move that is not in the table is a bug and raises."""
@@ -81,6 +84,8 @@ class SessionTable:
     def __init__(self, *, limit: int, idle_timeout_s: float = IDLE_TIMEOUT_S) -> None:
         """``limit`` counts open sessions; superseded ones that still work come on top, one per open session."""
         self._limit = limit
+        self._share = Fraction(1)
+        self._most: int | None = None
         self._idle_timeout_s = idle_timeout_s
         self._sessions: dict[SessionId, Session] = {}
         self._grants: dict[str, list[float]] = {}
@@ -93,6 +98,19 @@ class SessionTable:
     def set_limit(self, limit: int) -> None:
         """Change the limit. Open sessions stay; while more are open than it allows, no further one opens."""
         self._limit = limit
+
+    def set_capacity(self, *, share: Fraction, most: int | None) -> None:
+        """How much of the machine works, and how many sessions that part takes at most; None is no such limit."""
+        self._share = share
+        self._most = most
+
+    @property
+    def room(self) -> int:
+        """The limit in force: the operator's, scaled to what works. A part that works takes one session at least."""
+        if self._share <= 0:
+            return 0
+        scaled = max(1, int(self._limit * self._share)) if self._limit else 0
+        return scaled if self._most is None else min(scaled, self._most)
 
     @property
     def open_count(self) -> int:
@@ -107,10 +125,15 @@ class SessionTable:
         """The row of a session, if it is in the table."""
         return self._sessions.get(session_id)
 
+    def is_open(self, session_id: SessionId) -> bool:
+        """Whether this session holds a slot."""
+        session = self._sessions.get(session_id)
+        return session is not None and session.state is SessionState.OPEN
+
     @property
     def has_room(self) -> bool:
         """Whether a session nobody knows could open now."""
-        return self.open_count < self._limit
+        return self.open_count < self.room
 
     def admits(self, opening: Opening) -> bool:
         """Whether a segment of this session could be taken now: it is open, there is room, or it continues a stream."""
@@ -135,14 +158,16 @@ class SessionTable:
             return known
         predecessor = self._predecessor(opening)
         if predecessor is None and not self.has_room:
-            raise CapacityError(Text.CAPPED, detail=f"{self.open_count} of {self._limit} sessions open")
+            raise CapacityError(Text.CAPPED, detail=f"{self.open_count} of {self.room} sessions open")
         if predecessor is not None:
             self._supersede(predecessor)
         if known is not None:
             known.move(SessionState.OPEN)
             known.last_used_at = now
+            known.continues = predecessor.session_id if predecessor is not None else None
             return known
         session = Session(
+            continues=predecessor.session_id if predecessor is not None else None,
             session_id=opening.session_id,
             manifest_id=opening.manifest_id,
             owner=opening.owner,
@@ -194,7 +219,7 @@ class SessionTable:
             del self._grants[owner]
         return tuple(idle)
 
-    def grant_refresh(self, *, caller: str, unix_now: float, now: float, refresh_s: int) -> bool:
+    def may_refresh(self, *, caller: str, unix_now: float, now: float, refresh_s: int) -> bool:
         """Whether a full node still answers this caller, because one of its streams needs a new token.
 
         As many answers are granted as the caller has open sessions with less than ``refresh_s`` seconds of token
@@ -205,10 +230,13 @@ class SessionTable:
             for s in self._sessions.values()
             if s.state is SessionState.OPEN and s.owner == caller and s.token_expires_at - unix_now < refresh_s
         )
-        grants = self._live_grants(self._grants.get(caller, []), now)
-        if len(grants) >= due:
+        return len(self._live_grants(self._grants.get(caller, []), now)) < due
+
+    def grant_refresh(self, *, caller: str, unix_now: float, now: float, refresh_s: int) -> bool:
+        """Take one of the grants that ``may_refresh`` speaks of; False when there is none."""
+        if not self.may_refresh(caller=caller, unix_now=unix_now, now=now, refresh_s=refresh_s):
             return False
-        self._grants[caller] = [*grants, now]
+        self._grants[caller] = [*self._live_grants(self._grants.get(caller, []), now), now]
         return True
 
     @staticmethod

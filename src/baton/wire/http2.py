@@ -29,6 +29,7 @@ from baton.wire.http2_stream import Headers, Http2Stream
 from baton.wire.limits import CONNECTION_BUFFER_BYTES, LINGER_S, MAX_FRAME_BYTES
 from baton.wire.port_state import Doorway, Shared
 from baton.wire.replies import Receive, Scope, Send
+from baton.wire.scratch import ScratchProtocol
 
 __all__ = ["Http2Protocol"]
 
@@ -43,11 +44,12 @@ _BAD_REQUEST: Final = 400
 _TOO_LARGE: Final = 431
 
 
-class Http2Protocol(asyncio.Protocol):
+class Http2Protocol(ScratchProtocol):
     """An HTTP/2 connection of a client."""
 
     def __init__(self, *, app: Callable[[Scope, Receive, Send], Any], door: Doorway, shared: Shared) -> None:
         """``app`` serves every stream."""
+        super().__init__(door.port.scratch)
         self.engine = open_engine(door.port.limits)
         self.write_paused = False
         self._app = app
@@ -100,7 +102,7 @@ class Http2Protocol(asyncio.Protocol):
         self._buffered = 0
         self._door.closed()
 
-    def data_received(self, data: bytes) -> None:
+    def data_received(self, data: bytes | memoryview) -> None:
         """Count, parse, dispatch."""
         if self._closing:
             return
@@ -127,7 +129,7 @@ class Http2Protocol(asyncio.Protocol):
             if handler is not None:
                 handler(event)
         if self._meter.data_stream and (stream := self._streams.get(self._meter.data_stream)):
-            # A large frame on a slow line: its bytes count before the frame is whole.
+            # A large frame on a slow line: its bytes count before they are a piece.
             stream.heard_at = now
         self.flush()
         self._throttle()

@@ -1,10 +1,10 @@
 """The HTTP/2 state machine of one server connection: ``jh2``, set up and corrected for an open port.
 
-Corrections, each with its reason: our own HPACK decoder (``hpack_decoder``); few closed streams remembered, because
-the library's default costs megabytes per connection; a client's GOAWAY does not end streams that are being answered
-(RFC 9113 6.8: it only promises not to take streams of ours); a compression table that strangers cannot enlarge; and
-room for the streams that a client opens before it has read our limit, which we then refuse one by one instead of
-losing the connection.
+Corrections, each with its reason: our own HPACK decoder (``hpack_decoder``); bodies in pieces instead of copies
+(``http2_pieces``); few closed streams remembered, because the library's default costs megabytes per connection; a
+client's GOAWAY does not end streams that are being answered (RFC 9113 6.8: it only promises not to take streams of
+ours); a compression table that strangers cannot enlarge; and room for the streams that a client opens before it has
+read our limit, which we then refuse one by one instead of losing the connection.
 """
 
 from collections.abc import Iterable
@@ -17,6 +17,7 @@ from jh2.hyperframe.frame import GoAwayFrame
 from jh2.settings import SettingCodes, Settings
 
 from baton.wire.hpack_decoder import HeaderDecoder
+from baton.wire.http2_pieces import PieceBuffer
 from baton.wire.limits import CONNECTION_WINDOW_BYTES, MAX_FRAME_BYTES, STREAM_WINDOW_BYTES, ListenerLimits
 
 __all__ = ["ErrorCodes", "Http2Engine", "header_list_bytes", "open_engine"]
@@ -50,6 +51,7 @@ def open_engine(limits: ListenerLimits) -> Http2Engine:
     engine = Http2Engine(H2Configuration(client_side=False, header_encoding=False))
     engine.local_settings = _settings(limits, streams=limits.max_streams_per_connection)
     engine.max_inbound_frame_size = MAX_FRAME_BYTES
+    engine.incoming_buffer = PieceBuffer()
     engine.decoder = HeaderDecoder(max_list_bytes=2 * limits.max_header_bytes)
     engine.initiate_connection()
     engine.increment_flow_control_window(CONNECTION_WINDOW_BYTES - _DEFAULT_WINDOW_BYTES)

@@ -145,7 +145,7 @@ class FrameMeter:
         """When the unfinished header block (or preface with its SETTINGS) began; None when nothing is owed."""
         return self._block_since
 
-    def feed(self, data: bytes, now: float) -> None:
+    def feed(self, data: bytes | memoryview, now: float) -> None:
         """Judge ``data``, which arrived at ``now`` monotonic seconds.
 
         Raises:

@@ -15,6 +15,7 @@ from baton.kernel.clock import Clock
 from baton.kernel.metrics import Metrics
 from baton.kernel.peers import network_of
 from baton.wire.limits import PORT_BUFFER_BYTES, ListenerLimits
+from baton.wire.scratch import new_scratch
 
 __all__ = ["Doorway", "Guest", "PortState", "Shared"]
 
@@ -77,6 +78,8 @@ class PortState:
         """Unread HTTP/2 body bytes of all connections."""
         self.requests = 0
         """HTTP/2 requests at work."""
+        self.scratch = new_scratch()
+        """Where HTTP/2 connections receive."""
         self.leaving = False
         """Whether the listener stops."""
         self._metrics = metrics

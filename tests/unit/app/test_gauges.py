@@ -5,12 +5,14 @@ import signal
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from baton.app.engines import EngineDevice, EngineRules, Engines
 from baton.app.gauges import Gauges
+from baton.config.model import EngineSettings
 from baton.jobs.streams import Streams
 from baton.kernel.clock import ManualClock
 from baton.ops.metrics import PrometheusMetrics
 from baton.video.sessions import SessionTable
-from tests.media.pooling import CountingMetrics, make_pool, running, until
+from tests.media.pooling import ODD, QUICK, CountingMetrics, make_pool, running, until
 from tests.support import run
 from tests.unit.jobs.rig import Store, Stores
 
@@ -25,8 +27,15 @@ def test_every_place_has_its_series_and_keeps_its_name() -> None:
         metrics = PrometheusMetrics(node_id="host")
         clock = ManualClock()
         streams = Streams(table=SessionTable(limit=1), stores=Stores(Store()), clock=clock, metrics=metrics)
-        pool = make_pool(children=1, metrics=CountingMetrics())
-        gauges = Gauges(streams=streams, pool=pool, in_hand=lambda: 3, metrics=metrics)
+        engines = Engines(
+            devices=(EngineDevice("cpu", command=ODD),),
+            settings=EngineSettings(children=1),
+            clock=clock,
+            metrics=CountingMetrics(),
+            rules=EngineRules(pool=QUICK),
+        )
+        (pool,) = engines.pools
+        gauges = Gauges(streams=streams, engines=engines, in_hand=lambda: 3, metrics=metrics)
         gauges.sample()
         assert by_engine(metrics, "engine_child_up") == {"cpu-0": 0, "cpu-1": 0}
         async with running(pool):
@@ -43,7 +52,7 @@ def test_every_place_has_its_series_and_keeps_its_name() -> None:
         text = metrics.exposition().decode()
         assert 'livepeer_segments_in_hand{node_id="host",node_type="orch"} 3' in text
         assert 'livepeer_segments_waiting{node_id="host",node_type="orch"} 0' in text
-        assert 'livepeer_engine_jobs_waiting{node_id="host",node_type="orch"} 0' in text
+        assert 'livepeer_engine_jobs_waiting{node_id="host",node_type="orch",device="cpu"} 0' in text
 
     run(story())
 

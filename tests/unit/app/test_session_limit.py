@@ -1,5 +1,7 @@
 """The live session limit: in force for the next stream, kept first, and shown with where it comes from."""
 
+import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -82,5 +84,52 @@ def test_what_cannot_be_kept_is_not_put_in_force(tmp_path: Path) -> None:
         with pytest.raises(OSError, match="No such file"):
             await life.limit.change(5)
         assert (life.limit.value, life.limit.origin) == (2, None)
+
+    run(story())
+
+
+def test_a_caller_that_goes_away_leaves_file_and_limit_agreed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        life = Life(tmp_path)
+        writing, go_on = threading.Event(), threading.Event()
+        write = KeptSessionLimit.write
+
+        def slow(kept: KeptSessionLimit, limit: int) -> None:
+            writing.set()
+            assert go_on.wait(10)
+            write(kept, limit)
+
+        monkeypatch.setattr(KeptSessionLimit, "write", slow)
+        change = asyncio.ensure_future(life.limit.change(7))
+        assert await asyncio.to_thread(writing.wait, 10)
+        for _ in range(3):
+            change.cancel()
+            await asyncio.sleep(0)
+        assert not change.done()
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await change
+        assert life.limit.value == 7
+        assert Life(tmp_path).limit.value == 7
+        await life.limit.change(3)
+        assert life.limit.value == Life(tmp_path).limit.value == 3
+
+    run(story())
+
+
+def test_a_write_that_fails_after_the_file_is_in_place_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        life = Life(tmp_path)
+        write = KeptSessionLimit.write
+
+        def unsure(kept: KeptSessionLimit, limit: int) -> None:
+            write(kept, limit)
+            raise OSError(5, "Input/output error")
+
+        monkeypatch.setattr(KeptSessionLimit, "write", unsure)
+        await life.limit.change(7)
+        assert life.limit.value == Life(tmp_path).limit.value == 7
+        await life.limit.change(2)
+        assert life.limit.value == Life(tmp_path).limit.value == 2
 
     run(story())

@@ -14,9 +14,11 @@ from eth_account import Account
 from structlog.testing import capture_logs
 
 from baton.chain.signer import KeystoreSigner, NoSigner
+from baton.config.checks import find_key_file
 from baton.jobs.ports import Signer
 from baton.kernel.crypto import verify_message
 from baton.kernel.errors import ExitCode, StartError
+from baton.kernel.ids import address_from_hex, to_checksum_hex
 from tests.support import run
 from tests.vectors import (
     ADDRESS,
@@ -151,17 +153,41 @@ def test_a_named_file_is_the_one_that_is_used(tmp_path: Path) -> None:
         assert unlocked(path, account_hex=account).address == ADDRESS
 
 
-def test_a_folder_with_one_account_needs_no_name_and_with_several_it_does(tmp_path: Path) -> None:
-    key_file(tmp_path)
+def test_of_several_accounts_the_first_by_file_name_is_used_unless_one_is_named(tmp_path: Path) -> None:
+    key_file(tmp_path, name="UTC--2")
     (tmp_path / "notes.txt").write_text("not a key")
     (tmp_path / "folder").mkdir()
     with capture_logs() as logs:
         assert unlocked(tmp_path).address == ADDRESS
     assert [(e["event"], e["file"]) for e in logs] == [("file in keystore ignored", "notes.txt")]
-    key_file(tmp_path, OTHER_SECRET)
-    assert "has several accounts, name one with --eth-acct-addr" in refusal(tmp_path)
-    assert CHECKSUM_HEX in refusal(tmp_path)
-    assert unlocked(tmp_path, account_hex=OTHER_HEX).orch_id == OTHER_HEX
+    key_file(tmp_path, OTHER_SECRET, name="UTC--1")
+    with capture_logs() as logs:
+        assert unlocked(tmp_path).orch_id == OTHER_HEX
+    assert [(e["account"], e["others"]) for e in logs if e["event"] == "first of several accounts used"] == [
+        (OTHER_HEX, 1)
+    ]
+    assert unlocked(tmp_path, account_hex=CHECKSUM_HEX).orch_id == CHECKSUM_HEX
+    key_file(tmp_path, OTHER_SECRET, name="UTC--3")
+    assert unlocked(tmp_path, account_hex=CHECKSUM_HEX.lower()).orch_id == CHECKSUM_HEX
+
+
+@pytest.mark.parametrize("named", ["", CHECKSUM_HEX, OTHER_HEX, "0x" + "ab" * 20])
+def test_settings_and_signer_mean_the_same_file(tmp_path: Path, named: str) -> None:
+    """The settings look at the folder first and hand a file over; given the folder, the signer chooses that file."""
+    key_file(tmp_path, name="UTC--2")
+    key_file(tmp_path, OTHER_SECRET, name="UTC--1")
+    (tmp_path / "A-note").write_text("not a key")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    file, problems = find_key_file(tmp_path, account=named.lower(), data_dir=tmp_path)
+    if file is None:
+        assert "0xabababab" in problems[0]
+        assert (
+            f"has no account {to_checksum_hex(address_from_hex(named))}, only {OTHER_HEX}, {CHECKSUM_HEX}"
+            in refusal(tmp_path, account_hex=named)
+        )
+    else:
+        assert unlocked(file).address == unlocked(tmp_path, account_hex=named).address
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_two_files_of_one_account_are_one_account(tmp_path: Path) -> None:
@@ -249,8 +275,9 @@ def test_unlocking_leaves_the_recursion_limit_alone() -> None:
         "import sys\n"
         "limit = sys.getrecursionlimit()\n"
         "from baton.chain.signer import _account_class\n"
-        "_account_class()\n"
-        "assert 'py_ecc' in sys.modules or 'eth_account' in sys.modules\n"
+        "account = _account_class()\n"
+        "account.decrypt(account.encrypt(bytes(31) + b'1', 'x', kdf='pbkdf2', iterations=1), 'x')\n"
+        "assert 'py_ecc' in sys.modules\n"
         "assert sys.getrecursionlimit() == limit, sys.getrecursionlimit()\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -19,6 +19,8 @@ from baton.kernel.errors import ConfigError, ExitCode
 from .livepeer import COMBINED, Operator
 from .test_flag_table import REFERENCE
 
+SESSIONS = "must be 'auto' or greater than zero (a number here: 'auto' is for remote transcoders)"
+
 ACCOUNT = "ab" * 20
 OTHER = "cd" * 20
 REFUSED = tuple(row for row in SPELLINGS.values() if not row.works and not row.no_effect)
@@ -51,7 +53,8 @@ def test_every_setting_of_ours_can_be_given() -> None:
 @pytest.mark.parametrize("row", SPELLINGS.values(), ids=lambda row: row.name)
 def test_row_of_the_table_is_what_its_setting_is(row: Spelling) -> None:
     if row.works:
-        assert row.switch == FLAGS[row.setting].kind.is_boolean
+        kind = FLAGS[row.setting].kind
+        assert row.switch == (kind.is_boolean or row.name == "hevcDecoding")
     if not row.works and row.name not in {"config", "version", "j"} and not row.no_effect:
         assert row.setting in LATER
     if row.switch and not row.unset_matters:
@@ -124,6 +127,12 @@ def test_a_switch_in_every_word_of_go(operator: Operator) -> None:
         assert problem == f"invalid boolean value {word!r} for -monitor from command line (-monitor)"
 
 
+def test_a_switch_that_may_be_unset_is_three_things(operator: Operator) -> None:
+    assert operator.combined().settings.engine.hevc_decoding == "auto"
+    for word, meant in (("-hevcDecoding", "true"), ("-hevcDecoding=T", "true"), ("-hevcDecoding=0", "false")):
+        assert operator.combined(word).settings.engine.hevc_decoding == meant
+
+
 # Refusals.
 
 
@@ -184,10 +193,22 @@ def test_a_strong_source_takes_a_refused_word_back(operator: Operator) -> None:
     ("words", "problem"),
     [
         (["auto"], "-maxSessions 'auto' cannot be used when both -orchestrator and -transcoder are specified"),
-        (["0"], "-maxSessions must be 'auto' or greater than zero; got '0' from command line (-maxSessions)"),
-        (["-1"], "-maxSessions must be 'auto' or greater than zero; got '-1' from command line (-maxSessions)"),
-        (["ten"], "-maxSessions must be 'auto' or greater than zero; got 'ten' from command line (-maxSessions)"),
-        ([""], "-maxSessions must be 'auto' or greater than zero; got '' from command line (-maxSessions)"),
+        (
+            ["0"],
+            f"-maxSessions {SESSIONS}; got '0' from command line (-maxSessions)",
+        ),
+        (
+            ["-1"],
+            f"-maxSessions {SESSIONS}; got '-1' from command line (-maxSessions)",
+        ),
+        (
+            ["ten"],
+            f"-maxSessions {SESSIONS}; got 'ten' from command line (-maxSessions)",
+        ),
+        (
+            [""],
+            f"-maxSessions {SESSIONS}; got '' from command line (-maxSessions)",
+        ),
     ],
     ids=str,
 )

@@ -20,6 +20,8 @@ from baton.kernel.redaction import printable
 
 from .conftest import Place
 
+SESSIONS = "must be 'auto' or greater than zero (a number here: 'auto' is for remote transcoders)"
+
 ACCOUNT = "ab" * 20
 
 
@@ -93,7 +95,7 @@ def test_all_problems_of_all_sources_at_once(place: Place) -> None:
         f"{path}:7: nodes must be a text, a number, true or false, or a list of texts",
         f"{path}:8: unknown section [port]; settings stand without sections",
         "unsupported --http-addr scheme \"ftp\"; got 'ftp://x' from command line (--http-addr)",
-        f"--max-sessions must be 'auto' or greater than zero; got 'many' from file ({path}:1)",
+        f"--max-sessions {SESSIONS}; got 'many' from file ({path}:1)",
         "--engine-children must be a whole number from 1 to 256; got '0' from environment (BATON_ENGINE_CHILDREN)",
     )
 
@@ -101,7 +103,7 @@ def test_all_problems_of_all_sources_at_once(place: Place) -> None:
 def test_problems_between_settings_come_with_the_others(place: Place) -> None:
     found = place.problems("--cert-file", "c.pem", "--max-sessions", "0", "--eth-acct-addr", ACCOUNT)
     assert found == (
-        "--max-sessions must be 'auto' or greater than zero; got '0' from command line (--max-sessions)",
+        f"--max-sessions {SESSIONS}; got '0' from command line (--max-sessions)",
         "--cert-file needs --key-file beside it",
         f"--eth-keystore-path was not found: {place.data_dir}/keystore",
     )
@@ -115,6 +117,12 @@ def test_the_file_in_the_data_directory_is_found(place: Place) -> None:
     loaded = place.load()
     assert loaded.settings.video.max_sessions == 7
     assert loaded.config_file == path
+
+
+def test_a_setting_of_three_words_takes_the_file_s_own_booleans(place: Place) -> None:
+    place.write('hevc-encoding = true\nhevc-decoding = "false"\n', where=place.data_dir / "baton.toml")
+    engine = place.load().settings.engine
+    assert (engine.hevc_encoding, engine.hevc_decoding) == ("true", "false")
 
 
 def test_a_named_file_replaces_that_one(place: Place) -> None:
@@ -335,7 +343,10 @@ def test_keys_that_are_not_there_or_not_meant(place: Place) -> None:
         (["--eth-keystore-path", "no"], "was not found"),
         (["--eth-keystore-path", "empty"], "no key file in this directory"),
         (["--eth-keystore-path", "junk"], "it is not a key file"),
-        (["--eth-keystore-path", "ks", "--eth-acct-addr", other], f"no key file of account {other}"),
+        (
+            ["--eth-keystore-path", "ks", "--eth-acct-addr", other],
+            f"no key file of account {other} in this directory, only of 0x{ACCOUNT[-40:].lower()}; no account is ever",
+        ),
         (["--eth-keystore-path", "ks/UTC--1", "--eth-acct-addr", other], "were both provided, but"),
         (["--eth-password", "x"], "--eth-password has no use without"),
     ):

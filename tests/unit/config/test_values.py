@@ -169,3 +169,15 @@ def test_every_kind_reads_or_refuses_and_never_breaks(raw: Raw, name: str) -> No
     except BadValueError as problem:
         reason = problem.reason
     assert reason != ""
+
+
+def test_patterns_of_paths() -> None:
+    assert read(values.patterns(), "/dev/dri, /dev/mine*,,/dev/dri") == ("/dev/dri", "/dev/mine*")
+    assert read(values.patterns(), ("/opt/x",)) == ("/opt/x",)
+    assert read(values.patterns(), "") == ()
+
+
+@pytest.mark.parametrize("raw", ["dri", "/dev/*/x", "/", "/dev/", "/a/**", "/de[v]/x", "/a\0b", "~/x"])
+def test_patterns_that_are_none(raw: str) -> None:
+    with pytest.raises(BadValueError, match="is no absolute path"):
+        read(values.patterns(), raw)

@@ -1,5 +1,6 @@
 """Discovery: the order of its checks, its texts, and the refresh that a full node still grants."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -81,6 +82,40 @@ def test_a_full_node_answers_the_gateway_whose_token_runs_out() -> None:
         result = await rig.send(rig.request(rig.metadata(token=renewed, seq=2)))
         assert result.error == ""
         assert rig.streams.table.open_count == 1
+
+    scenario(body)
+
+
+@pytest.mark.parametrize("cause", ["webhook", "terms"])
+def test_a_refused_refresh_can_be_asked_for_again(cause: str) -> None:
+    async def body() -> None:
+        rig = Rig(max_sessions=1)
+        token = (await ask(rig)).auth_token
+        await rig.send(rig.request(rig.metadata(token=token)))
+        rig.clock.advance(1700)
+        if cause == "webhook":
+            rig.webhook.refuse = "not now"
+        else:
+            rig.ledger.refuse_quote = RefusedError(403, "no terms")
+        for _ in range(3):
+            assert await refusal(rig) in {"authentication failed: not now", "no terms"}
+        rig.webhook.refuse = None
+        rig.ledger.refuse_quote = None
+        assert (await ask(rig)).auth_token.session_id != token.session_id
+        assert await refusal(rig) == Text.REQUEST_CAPPED
+
+    scenario(body)
+
+
+def test_two_that_ask_at_once_get_one_refresh() -> None:
+    async def body() -> None:
+        rig = Rig(max_sessions=1)
+        token = (await ask(rig)).auth_token
+        await rig.send(rig.request(rig.metadata(token=token)))
+        rig.clock.advance(1700)
+        answers = await asyncio.gather(ask(rig), ask(rig), ask(rig), return_exceptions=True)
+        refused = [answer for answer in answers if isinstance(answer, RefusedError)]
+        assert [error.text for error in refused] == [Text.REQUEST_CAPPED] * 2
 
     scenario(body)
 

@@ -110,6 +110,20 @@ def test_a_node_with_a_key_signs_the_hashes_in_profile_order() -> None:
     scenario(body)
 
 
+def test_who_asks_for_no_rendition_gets_none_and_no_work_is_done_for_it() -> None:
+    async def body() -> None:
+        rig = Rig(signer=Key(name="0xabc"))
+        result = await rig.send(rig.request(replace(rig.metadata(seq=3), profiles=())))
+        assert (result.error, result.renditions, result.seq) == ("", (), 3)
+        assert result.signature == b"signed:"
+        assert rig.engine.jobs == []
+        assert rig.streams.table.open_count == 0
+        assert rig.ledger.settled == [0]
+        assert rig.spool.files[0].removed
+
+    scenario(body)
+
+
 def test_checks_come_in_the_stated_order() -> None:
     async def body() -> None:
         rig = Rig(verify=True, max_sessions=0)

@@ -42,6 +42,18 @@ def test_a_fresh_token_is_good_until_the_second_it_names() -> None:
     assert refusal(mint, token) == (403, Text.EXPIRED_AUTH_TOKEN)
 
 
+def test_a_session_id_holds_128_bits_of_the_source_of_chance() -> None:
+    asked: list[int] = []
+
+    def chance(size: int) -> bytes:
+        asked.append(size)
+        return b"\xa5" * size
+
+    mint = TokenMint(keys=Keys(b"k" * 32), clock=ManualClock(), random_bytes=chance)
+    assert mint.issue(caller="gateway").session_id.startswith("a5" * 16)
+    assert asked == [16]
+
+
 def test_missing_comes_before_invalid_and_invalid_before_expired() -> None:
     mint = TokenMint(keys=Keys(b"k" * 32), clock=ManualClock(now=1_000_000.0))
     assert refusal(mint, None) == (403, Text.MISSING_AUTH_TOKEN)

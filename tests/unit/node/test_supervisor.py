@@ -66,6 +66,7 @@ class Rig:
             metrics=self.metrics,
             sleep=self.sleep,
             abort=self.abort,
+            hangup=lambda: self.events.append("hangup"),
         )
 
     def noting(self, text: str) -> Callable[[], Awaitable[None]]:
@@ -474,5 +475,22 @@ def test_cancelling_the_node_still_stops_its_services() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert [event for event in rig.events if event.startswith("stop")] == ["stop port", "stop store"]
+
+    run(story())
+
+
+def test_a_hangup_is_passed_on_and_ends_nothing() -> None:
+    async def story() -> None:
+        rig = Rig()
+        node = rig.node(Service("a", forever))
+        task = asyncio.ensure_future(node.run())
+        await eventually(lambda: rig.drain.state is DrainState.SERVING, what="the node serves")
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGHUP)
+            heard = [*rig.events, "hangup"]
+            await eventually(lambda heard=heard: rig.events == heard, what="the hangup is passed on")  # type: ignore[misc]  # bound now
+        assert rig.drain.state is DrainState.SERVING
+        node.request_stop()
+        assert await task is ExitCode.OK
 
     run(story())

@@ -19,7 +19,15 @@ from baton.ops.api import ManagementPort, MetricsPage
 from baton.ops.known_routes import KnownRoutes
 from baton.ops.logs import LogVerbosity
 from baton.ops.metrics import PrometheusMetrics
-from baton.ops.status import CardStatus, EngineStatus, SessionStatus, StatusBoard, StoreStatus
+from baton.ops.status import (
+    CardStatus,
+    DeviceStatus,
+    EngineStatus,
+    EngineTest,
+    SessionStatus,
+    StatusBoard,
+    StoreStatus,
+)
 from baton.ops.token import read_token
 
 __all__ = ["LOOPBACK", "Limit", "Rig"]
@@ -38,6 +46,12 @@ class View:
 
     def engines(self) -> tuple[EngineStatus, ...]:
         return (EngineStatus("engine 0", "idle", pid=7, jobs=3),)
+
+    def devices(self) -> tuple[DeviceStatus, ...]:
+        return (DeviceStatus("nvidia-0", "quarantined", 0, 0, "probe: no such\x1b[2J device"),)
+
+    def session_room(self) -> int:
+        return 5
 
     def cards(self) -> tuple[CardStatus, ...]:
         return (
@@ -110,6 +124,15 @@ class Rig:
             started_monotonic_s=0.0,
             service_uri="https://127.0.0.1:8935",
             session_limit=self.limit,
+            engine_tests=lambda: (
+                EngineTest(
+                    device="cpu",
+                    engine="PyAV 1",
+                    encoders=("libx264",),
+                    measured=("libx265: 0.40 times real time",),
+                    not_offered=(("HEVC encode", "too slow"),),
+                ),
+            ),
             settings=(
                 Provenance("network", "offchain", DEFAULT),
                 Provenance("max-sessions", "10", DEFAULT),

@@ -105,7 +105,10 @@ def test_every_problem_is_printed_and_the_code_is_2(tmp_path: Path) -> None:
         "baton: 3 problems with the settings; nothing was started",
         "  - --netint is not supported yet by this version",
         "  - unknown environment variable BATON_NODE; did you mean BATON_NODES?",
-        "  - --max-sessions must be 'auto' or greater than zero; got '0' from command line (--max-sessions)",
+        (
+            "  - --max-sessions must be 'auto' or greater than zero (a number here: 'auto' is for remote transcoders); "
+            "got '0' from command line (--max-sessions)"
+        ),
     ]
 
 
@@ -147,8 +150,10 @@ def test_status_of_a_running_node(tmp_path: Path) -> None:
     def work(invoke: Callable[..., Result]) -> None:
         result = invoke("status")
         assert result.exit_code == 0, result.output
-        for text in ("starting", "engine: no engine has answered yet", "H.264, MPEGTS", "300 of 10", "engine 0"):
+        for text in ("starting", "engine: no engine has answered yet", "H.264, MPEGTS", "engine 0"):
             assert text in result.output
+        assert "300 of 5 (limit 10; see devices)" in result.output
+        assert r"probe: no such\x1b[2J device" in result.output
         assert r"evil\x1b[2J\udcff" in result.output
         assert "\x1b" not in result.output
         assert json.loads(invoke("status", "--json").output)["state"] == "starting"

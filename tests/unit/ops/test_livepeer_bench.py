@@ -77,7 +77,7 @@ def test_help_lists_the_flags() -> None:
         (["--transcoding-options", "P1p"], "neither a file nor a preset"),
         (["--encoder-preset", "warp"], "--encoder-preset must be one of"),
         (["--engine-children", "0"], "--engine-children must be a whole number"),
-        (["--nvidia", "0"], "--nvidia"),
+        (["--nvidia", "0,0"], "--nvidia"),
     ],
     ids=str,
 )

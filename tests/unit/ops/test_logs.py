@@ -4,6 +4,7 @@ import gc
 import io
 import json
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -52,6 +53,19 @@ def configured(*, level: str = "info", out: io.StringIO | None = None, form: Log
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_people_read_milliseconds() -> None:
+    out = configured(out=Terminal(), form=LogFormat.CONSOLE)
+    structlog.get_logger("baton.jobs").info("segment_done")
+    assert re.match(r"(\x1b\[\d+m)*\d\d:\d\d:\d\d\.\d{3}(\x1b\[\d+m| )", out.getvalue())
+
+
+def test_a_flood_of_refusals_is_bounded_and_told() -> None:
+    out = configured()
+    for _ in range(500):
+        structlog.get_logger("baton.segments").info("segment refused", peer="198.51.100.7", reason="x")
+    assert 50 <= len(lines(out)) < 500
 
 
 def test_json_lines_carry_event_level_room_time_and_fields() -> None:

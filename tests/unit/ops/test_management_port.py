@@ -62,6 +62,15 @@ def test_status(tmp_path: Path) -> None:
                 "busy": True,
                 "waiting": 0,
             }
+            assert answer["engine_tests"] == [
+                {
+                    "device": "cpu",
+                    "engine": "PyAV 1",
+                    "encoders": ["libx264"],
+                    "measured": ["libx265: 0.40 times real time"],
+                    "not_offered": [{"name": "HEVC encode", "reason": "too slow"}],
+                }
+            ]
             assert answer["engines"] == [{"name": "engine 0", "state": "idle", "pid": 7, "jobs": 3}]
             assert answer["store"] == {"kind": "memory", "used_bytes": 10, "limit_bytes": 100, "objects": 1}
             assert answer["refusals"] == {"capped": 2}

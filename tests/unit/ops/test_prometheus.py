@@ -11,6 +11,7 @@ from baton.kernel.metrics import METRICS, OPEN_LABELS, Metric, MetricKind
 from baton.kernel.version import NODE_VERSION
 from baton.media.process import DeathCause
 from baton.ops.metrics import PrometheusMetrics, node_id
+from tests.media.pooling import make_pool
 
 
 def without_suffix(name: str) -> str:
@@ -183,7 +184,19 @@ def test_reasons_that_start_from_zero_are_those_the_node_gives() -> None:
 
     assert zeros("segment_refusals_total") == {*segment._REASONS.values(), "payment"}
     assert zeros("capacity_refusals_total") == set(work._NO_PLACE.values())
-    assert zeros("engine_restarts_total") == {cause.value for cause in DeathCause} - {"shutdown"}
+
+
+def test_every_device_starts_with_a_zero_for_each_way_to_die() -> None:
+    metrics = PrometheusMetrics(node_id="host")
+    for device in ("nvidia-0", "nvidia-1"):
+        make_pool(device=device, metrics=metrics)
+    zeros = {
+        (dict(labels)["device"], dict(labels)["reason"])
+        for (name, labels), value in samples(metrics).items()
+        if name == "livepeer_engine_restarts_total" and value == 0
+    }
+    causes = {cause.value for cause in DeathCause} - {"shutdown"}
+    assert zeros == {(device, cause) for device in ("nvidia-0", "nvidia-1") for cause in causes}
 
 
 # Streams.

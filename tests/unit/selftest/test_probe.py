@@ -9,6 +9,7 @@ import pytest
 
 from baton.jobs.messages import Price, SegmentResult, TicketParams
 from baton.kernel.capabilities import Capabilities
+from baton.kernel.errors import Text
 from baton.kernel.ids import Address, SessionId
 from baton.kernel.profiles import PRESETS
 from baton.selftest.checks import Verdict
@@ -128,6 +129,30 @@ def test_lies_before_any_video_fail_by_name(streamed_clip: Fixture, tmp_path: Pa
     assert not result.ok
 
 
+@pytest.mark.media
+@pytest.mark.parametrize(
+    ("refusal", "key", "remedy"),
+    [
+        (Text.REQUEST_SIG, None, "it serves signed requests only: name an account by --key-file"),
+        (Text.REQUEST_SIG, bytes([7]) * 32, "it does not take the signature of this account"),
+        (Text.REQUEST_CAPPED, None, "it is full or draining"),
+        (Text.REQUEST_TOO_MANY, None, "too many requests from this address: ask again in some seconds"),
+        (f"{Text.AUTHENTICATION_FAILED}not you", None, "the operator's webhook refused this account"),
+        ("something else", None, ""),
+    ],
+)
+def test_a_refusal_of_terms_comes_with_what_to_do(
+    streamed_clip: Fixture, tmp_path: Path, refusal: str, key: bytes | None, remedy: str
+) -> None:
+    fake = FakeOrchestrator(streamed_clip.renditions, Behaviour(discovery_error=refusal))
+    account = GatewayKey.from_private_key(key) if key is not None else None
+    reason = failures(asyncio.run(probe(fake, tmp_path, None, account)))["discovery"]
+    said, _, advice = reason.partition(" - ")
+    assert said == f"rpc error: code 2: {refusal}"
+    assert advice.startswith(remedy)
+    assert bool(advice) is bool(remedy)
+
+
 def _change(**changes: object) -> Callable[[SegmentResult], SegmentResult]:
     return lambda result: replace(result, **changes)  # type: ignore[arg-type]  # any field
 
@@ -217,7 +242,7 @@ def test_paid_orchestrator_is_told_that_the_probe_has_no_tickets(streamed_clip: 
         segment_refusal=(400, "Insufficient balance"),
     )
     result, _ = run(streamed_clip, behaviour, tmp_path, stream=True)
-    assert "Insufficient balance (this probe carries no tickets)" in failures(result)["segments"]
+    assert "Insufficient balance (nothing was paid: --pay)" in failures(result)["segments"]
 
 
 @pytest.mark.media

@@ -24,6 +24,7 @@ from tests.support import eventually, run
 
 SESSION = SessionId("0123abcd")
 CLOCK = ManualClock()
+FILE = folder.file_name("P720/1.ts")
 
 
 @asynccontextmanager
@@ -69,8 +70,7 @@ def test_files_lie_below_the_marker_folder_and_are_ours_alone(tmp_path: Path) ->
                 "store/baton-media/lock": 0o600,
                 "store/baton-media/objects": 0o700,
                 "store/baton-media/objects/0123abcd": 0o700,
-                "store/baton-media/objects/0123abcd/P720": 0o700,
-                "store/baton-media/objects/0123abcd/P720/1.ts": 0o600,
+                f"store/baton-media/objects/0123abcd/{FILE}": 0o600,
                 "store/baton-media/partial": 0o700,
             }
 
@@ -159,19 +159,18 @@ def test_a_directory_that_is_a_file_is_a_start_error(tmp_path: Path) -> None:
     run(story())
 
 
-@pytest.mark.parametrize("planted", ["leaf", "folder", "session"])
+@pytest.mark.parametrize("planted", ["leaf", "session"])
 def test_planted_links_are_not_followed(tmp_path: Path, planted: str) -> None:
     async def story() -> None:
-        secret = tmp_path / "secret" / "P720"
-        secret.mkdir(parents=True)
-        (secret / "1.ts").write_bytes(b"s" * 100)
+        secret = tmp_path / "secret"
+        secret.mkdir()
+        (secret / FILE).write_bytes(b"s" * 100)
         async with opened(tmp_path / "store") as store:
             await save(store)
             objects = tmp_path / "store" / "baton-media" / "objects"
             place, target = {
-                "leaf": (objects / SESSION / "P720" / "1.ts", secret / "1.ts"),
-                "folder": (objects / SESSION / "P720", secret),
-                "session": (objects / SESSION, secret.parent),
+                "leaf": (objects / SESSION / FILE, secret / FILE),
+                "session": (objects / SESSION, secret),
             }[planted]
             place.rename(tmp_path / "away")
             place.symlink_to(target)
@@ -182,7 +181,7 @@ def test_planted_links_are_not_followed(tmp_path: Path, planted: str) -> None:
             else:
                 with pytest.raises(StoreError, match=r"^Input/output error$"):
                     await save(store, data=b"y" * 100)
-        assert (secret / "1.ts").read_bytes() == b"s" * 100
+        assert (secret / FILE).read_bytes() == b"s" * 100
 
     run(story())
 
@@ -191,7 +190,7 @@ def test_files_that_somebody_changed_are_not_served(tmp_path: Path) -> None:
     async def story() -> None:
         async with opened(tmp_path) as store:
             await save(store)
-            path = tmp_path / "baton-media" / "objects" / SESSION / "P720" / "1.ts"
+            path = tmp_path / "baton-media" / "objects" / SESSION / FILE
             path.write_bytes(b"short")
             assert await read(store) is None
             path.unlink()
@@ -259,7 +258,7 @@ def test_a_caller_that_goes_away_leaves_books_and_disk_in_step(tmp_path: Path) -
                 saving = group.create_task(save(store))
                 await asyncio.sleep(0)
                 saving.cancel()
-            path = tmp_path / "baton-media" / "objects" / SESSION / "P720" / "1.ts"
+            path = tmp_path / "baton-media" / "objects" / SESSION / FILE
             await eventually(path.exists, what="the write that was under way")
             assert await read(store) == b"x" * 100
             clock.advance(600)

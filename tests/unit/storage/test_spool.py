@@ -95,6 +95,19 @@ def test_any_cut_into_chunks_gives_the_same_file(tmp_path_factory: pytest.TempPa
     run(story())
 
 
+@given(st.lists(st.sampled_from([1, 3000, 16_383, 16_384, 20_000, 300_000]), max_size=12))
+@settings(max_examples=25, deadline=None)
+def test_large_and_small_chunks_keep_their_order(tmp_path_factory: pytest.TempPathFactory, sizes: list[int]) -> None:
+    async def story() -> None:
+        parts = [bytes([number + 1]) * size for number, size in enumerate(sizes)]
+        with spooling(tmp_path_factory.mktemp("spool")) as spool:
+            async with await spool.receive(chunks(*parts), limit_bytes=LIMIT) as segment:
+                assert Path(segment.path).read_bytes() == b"".join(parts)
+                assert segment.content_hash == keccak256(b"".join(parts))
+
+    run(story())
+
+
 @pytest.mark.parametrize("parts", [(b"x" * 101,), (b"x" * 100, b"y"), tuple([b"x"] * 101)])
 def test_a_body_over_its_limit_leaves_nothing(tmp_path: Path, parts: tuple[bytes, ...]) -> None:
     async def story() -> None:

@@ -63,6 +63,7 @@ def test_a_job_becomes_a_request_with_metadata_deadline_and_fault_keys() -> None
         clip=Clip(from_ms=0, to_ms=1000),
         service_provider=f"Livepeer Transcoder {NODE_VERSION} (offchain)",
         comment=f"Processed by Livepeer Transcoder {NODE_VERSION} (offchain)",
+        session_key="session-1",
     )
     assert engine.asked == [(request, 3.5, b"\x11" * 32, "session-1")]
 

@@ -17,7 +17,6 @@ from av.container.output import OutputContainer
 from av.packet import Packet
 from av.rational import AVRational
 from av.stream import Stream
-from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from baton.kernel.errors import Text, TranscodeError
@@ -52,8 +51,8 @@ def check_format(output_format: OutputFormat) -> None:
 class RenditionFile:
     """A file being written. Owned by one thread.
 
-    Order of calls: ``open_video`` and its context set up and opened by an encoder, ``start``, any number of writes,
-    ``finish``. Audio may be written from the beginning; it waits for ``start``.
+    Order of calls: ``start`` with the stream of an encoder that is open, any number of writes, ``finish``. Audio may be
+    written from the beginning; it waits for ``start``.
     """
 
     def __init__(self, output_format: OutputFormat, *, metadata: dict[str, str], audio: AudioStream | None) -> None:
@@ -70,18 +69,17 @@ class RenditionFile:
         self._waiting: list[AudioPacket] = []
         self._video_clock, self._audio_clock = PacketClock(), PacketClock()
 
-    def open_video(self, library_name: str, *, time_base: Fraction, before_zero: bool) -> VideoCodecContext:
-        """Create the file and its streams; the context of the video stream is still to be configured and opened.
+    def start(self, template: VideoStream, *, time_base: Fraction, before_zero: bool) -> None:
+        """Create the file and its streams, write its head and the audio that waited.
 
         Args:
-            library_name: the encoder, as the codec library calls it.
+            template: the encoder's stream, which describes what will be written.
             time_base: unit of the encoder's timestamps; MP4 keeps it, MPEG-TS always counts 1/90000 s.
             before_zero: the segment begins before zero, which only happens where the 33-bit clock of MPEG-TS wraps.
                 Its times must then wrap in the output too and not be moved to zero.
 
         Raises:
-            TranscodeError: ``Encoder not found``, ``Muxer not found``, or ``Invalid argument`` for audio that the
-                container cannot hold.
+            TranscodeError: ``Muxer not found``, or ``Invalid argument`` for audio that the container cannot hold.
         """
         options = dict(self._options)
         if before_zero and self._format is OutputFormat.MPEGTS:
@@ -96,22 +94,14 @@ class RenditionFile:
                 io_open=self._reopen,
             )
             self._container.metadata.update(self._metadata)
-            video = self._container.add_stream(library_name)
-        except LookupError as error:
-            raise library_error(error, doing="create output", text=Text.ENCODER_NOT_FOUND) from error
+            video = self._container.add_stream_from_template(template)
         except _ERRORS as error:
             raise library_error(error, doing="create output") from error
-        if not isinstance(video, VideoStream):
-            raise TranscodeError(Text.ENCODER_NOT_FOUND, detail=f"{library_name} encodes no video")
         video.time_base = _TS_TIME_BASE if self._format is OutputFormat.MPEGTS else time_base
         self._video = video
         self._add_audio()
-        return video.codec_context
-
-    def start(self) -> None:
-        """Write the header and the audio that waited; the video encoder is open by now."""
         try:
-            self._require().start_encoding()
+            self._container.start_encoding()
         except _ERRORS as error:
             raise library_error(error, doing="write header") from error
         self._started = True

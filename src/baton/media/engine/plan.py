@@ -6,13 +6,13 @@ Pure apart from the registry of encoders.
 from dataclasses import dataclass
 
 from baton.kernel.errors import Text, TranscodeError
-from baton.kernel.profiles import VideoProfile, output_size
+from baton.kernel.profiles import VideoCodec, VideoProfile, output_size
 from baton.media.engine.clipping import check_clip
 from baton.media.engine.encoders.base import Encoder, b_frames, check_rates
-from baton.media.engine.encoders.registry import encoder_for
+from baton.media.engine.encoders.registry import FindEncoders, encoders_for
 from baton.media.engine.keyframes import check_gop
 from baton.media.engine.muxing import check_format
-from baton.media.job import TranscodeRequest
+from baton.media.job import Choice, EncoderTuning, TranscodeRequest
 
 __all__ = ["ENCODER_BUDGET_BYTES", "MAX_RENDITIONS", "Wish", "lookahead_cap_frames", "plan"]
 
@@ -25,11 +25,22 @@ class Wish:
     """One rendition that can be made: what is asked and who encodes it."""
 
     profile: VideoProfile
-    encoder: Encoder
+    encoders: tuple[Encoder, ...]
+    """Who may encode it, the preferred one first; the last one works on any machine."""
+
+    @property
+    def max_side_px(self) -> int:
+        """Longest side that any of them takes."""
+        return max(encoder.max_side_px for encoder in self.encoders)
+
+    @property
+    def pixel_format(self) -> str:
+        """What the preferred one wants to be fed; the others take it too, by way of a copy."""
+        return self.encoders[0].pixel_format
 
 
-def plan(request: TranscodeRequest) -> tuple[Wish, ...]:
-    """The renditions of a request in its order.
+def plan(request: TranscodeRequest, *, find: FindEncoders = encoders_for) -> tuple[Wish, ...]:
+    """The renditions of a request in its order; ``find`` names who may encode them.
 
     Raises:
         TranscodeError: with the text of what cannot be.
@@ -37,15 +48,17 @@ def plan(request: TranscodeRequest) -> tuple[Wish, ...]:
     if len(request.profiles) > MAX_RENDITIONS:
         raise TranscodeError(Text.TOO_MANY_OUTPUTS, detail=f"{len(request.profiles)} renditions")
     check_clip(request.clip)
-    return tuple(_wish(profile) for profile in request.profiles)
+    return tuple(_wish(profile, request.tuning, find) for profile in request.profiles)
 
 
-def _wish(profile: VideoProfile) -> Wish:
+def _wish(profile: VideoProfile, tuning: EncoderTuning, find: FindEncoders) -> Wish:
     check_format(profile.format)
     b_frames(profile.profile)
     check_gop(profile)
     check_rates(profile)
-    return Wish(profile, encoder_for(profile.codec))
+    if profile.codec is VideoCodec.H265 and tuning.hevc_encoding is Choice.OFF:
+        raise TranscodeError(Text.ENCODER_NOT_FOUND, detail="this node does not offer HEVC encoding")
+    return Wish(profile, find(profile.codec, tuning.acceleration))
 
 
 ENCODER_BUDGET_BYTES = 2_400_000_000

@@ -8,11 +8,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import inf
 
-import av
 from av.audio.stream import AudioStream
-from av.codec.context import CodecContext
 from av.packet import Packet
-from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
@@ -21,7 +18,7 @@ from baton.kernel.profiles import output_size
 from baton.media.engine.channel import Channel
 from baton.media.engine.clipping import ClipGate
 from baton.media.engine.encoders.base import Picture
-from baton.media.engine.errors import library_error
+from baton.media.engine.encoders.opening import OpenEncoder
 from baton.media.engine.keyframes import KeyFrames
 from baton.media.engine.muxing import RenditionFile
 from baton.media.engine.plan import Wish, lookahead_cap_frames
@@ -29,7 +26,8 @@ from baton.media.engine.scaling import Geometry, Scaler, geometry_of
 from baton.media.engine.signatures import PerceptualHash
 from baton.media.engine.source import AudioPacket, DecodedFrame, StreamFacts
 from baton.media.engine.timestamps import LeadIn
-from baton.media.job import RenditionOutput, TranscodeRequest
+from baton.media.engine.workshop import EncoderDesk
+from baton.media.job import HdrTreatment, RenditionOutput, TranscodeRequest
 
 __all__ = ["RUNAWAY_FACTOR", "Item", "Rendition"]
 
@@ -53,9 +51,21 @@ class _Counts:
 class Rendition:
     """The whole way of one rendition. Built by the decoding thread, then run and owned by its own."""
 
-    def __init__(self, wish: Wish, *, request: TranscodeRequest, facts: StreamFacts, audio: AudioStream | None) -> None:
-        """``audio`` is the input's audio stream: only its parameters are read, never its packets."""
+    def __init__(
+        self,
+        wish: Wish,
+        *,
+        request: TranscodeRequest,
+        facts: StreamFacts,
+        audio: AudioStream | None,
+        desk: EncoderDesk,
+    ) -> None:
+        """``audio`` is the input's audio stream: only its parameters are read, never its packets.
+
+        Encoders come from ``desk`` and go back there.
+        """
         self._wish = wish
+        self._desk = desk
         self._request = request
         self._facts = facts
         metadata = {"service_provider": request.service_provider, "comment": request.comment}
@@ -68,7 +78,9 @@ class Rendition:
         self._geometry: Geometry | None = None
         self._scaler: Scaler | None = None
         self._picture: Picture | None = None
-        self._context: VideoCodecContext | None = None
+        self._opened_for: Picture | None = None
+        """What the encoder at work was opened for; ``_picture`` may be ahead of it by a new graph."""
+        self._coder: OpenEncoder | None = None
         self._last_s: Fraction | None = None
         self._decoded = 0
         self._hash: PerceptualHash | None = None
@@ -92,6 +104,8 @@ class Rendition:
         finally:
             channel.hang_up()
             self._file.discard()
+            if self._coder is not None:
+                self._coder.close()
             if self._hash is not None:
                 self._hash.discard()
 
@@ -112,7 +126,7 @@ class Rendition:
         width_px, height_px = output_size(
             source=source_px, requested=(profile.width, profile.height), codec=profile.codec
         )
-        if max(width_px, height_px) > self._wish.encoder.max_side_px:
+        if max(width_px, height_px) > self._wish.max_side_px:
             detail = f"{source_px[0]}x{source_px[1]} px would become {width_px}x{height_px} px"
             raise TranscodeError(Text.INVALID_RESOLUTION, detail=detail)
         rate = profile.frame_rate
@@ -128,9 +142,10 @@ class Rendition:
         return Scaler(
             picture,
             size_px=(width_px, height_px),
-            pixel_format=self._wish.encoder.pixel_format,
+            pixel_format=self._wish.pixel_format,
             frame_rate=rate,
             time_base=self._facts.time_base,
+            tone_map=self._request.tuning.hdr is HdrTreatment.TONE_MAP,
         )
 
     def _drain_scaler(self) -> None:
@@ -159,24 +174,37 @@ class Rendition:
         self._counts.pixels += picture.width * picture.height
 
     def _encode(self, picture: VideoFrame) -> None:
-        context = self._context
-        if context is None or (context.width, context.height) != (picture.width, picture.height):
-            context = self._open_encoder(picture)
+        coder = self._coder
+        if coder is None or self._opened_for is None or not _suits(self._opened_for, picture):
+            coder = self._open_encoder(picture)
         if self._hash is not None:
             self._hash.take(picture)
         self._lead_in.shown(picture.pts or 0)
-        self._write(context, picture)
+        try:
+            packets = coder.encode(picture)
+        except TranscodeError:
+            if not coder.kept:
+                raise
+            coder = self._renew_encoder(coder, picture)
+            packets = coder.encode(picture)
+        self._write(coder, packets)
 
-    def _write(self, context: VideoCodecContext, picture: VideoFrame | None) -> None:
-        """Encode a frame, or None for the rest, and write what comes out."""
-        packets = _encode(context, picture)
+    def _write(self, coder: OpenEncoder, packets: "Sequence[Packet[VideoStream]]") -> None:
         for packet in packets:
             if packet.dts is not None:
-                packet.dts = self._lead_in.decode_time(packet.dts, depth=context.reorder_depth)
+                packet.dts = self._lead_in.decode_time(packet.dts, depth=coder.lead_in_frames)
         self._file.write_video(packets)
 
-    def _open_encoder(self, picture: VideoFrame) -> VideoCodecContext:
-        """The encoder for frames like this: the file's own first, a new one when the size changes on the way."""
+    def _bring_back(self) -> None:
+        """The encoder's work for this segment is done."""
+        coder = self._coder
+        if coder is not None:
+            self._write(coder, coder.finish())
+            self._coder = None
+            self._desk.bring_back(coder)
+
+    def _open_encoder(self, picture: VideoFrame) -> OpenEncoder:
+        """The encoder for frames like this: the file's own first, a new one when size or colours change on the way."""
         if self._picture is None:
             message = "there is a scaler before there are frames"
             raise RuntimeError(message)
@@ -189,26 +217,29 @@ class Rendition:
             color_trc=picture.color_trc,
             colorspace=picture.colorspace,
         )
-        if self._context is None:
-            self._start_file(self._picture, before_zero=(picture.pts or 0) < 0)
-        else:
-            self._write(self._context, None)
-            self._context = _new_context(self._wish.encoder.library_name)
-            self._configure(self._context, self._picture)
-        if self._context is None:
-            message = "an encoder was just opened"
+        self._opened_for = self._picture
+        if self._coder is None:
+            return self._start_file(self._picture, first_pts=picture.pts or 0)
+        self._bring_back()
+        coder = self._desk.open(self._picture, first_pts=picture.pts or 0, first_of_file=False)
+        self._coder = coder
+        return coder
+
+    def _start_file(self, picture: Picture, *, first_pts: int) -> OpenEncoder:
+        coder = self._desk.open(picture, first_pts=first_pts, first_of_file=True)
+        self._coder = coder
+        self._file.start(coder.stream, time_base=picture.time_base, before_zero=first_pts < 0)
+        return coder
+
+    def _renew_encoder(self, coder: OpenEncoder, picture: VideoFrame) -> OpenEncoder:
+        """A kept encoder did not take its first frame of this segment: one like it, which the file cannot tell."""
+        if self._picture is None:
+            message = "there is a scaler before there are frames"
             raise RuntimeError(message)
-        return self._context
-
-    def _start_file(self, picture: Picture, *, before_zero: bool) -> None:
-        library_name = self._wish.encoder.library_name
-        context = self._file.open_video(library_name, time_base=picture.time_base, before_zero=before_zero)
-        self._configure(context, picture)
-        self._context = context
-        self._file.start()
-
-    def _configure(self, context: VideoCodecContext, picture: Picture) -> None:
-        self._wish.encoder.configure(context, self._wish.profile, picture, self._request.tuning)
+        self._coder = None
+        renewed = self._desk.renew(coder, self._picture, first_pts=picture.pts or 0)
+        self._coder = renewed
+        return renewed
 
     def _take_audio(self, packet: AudioPacket) -> None:
         stamp = packet.pts if packet.pts is not None else packet.dts
@@ -230,11 +261,10 @@ class Rendition:
         self._drain_scaler()
         if self._hash is not None:
             self._hash.end()
-        if self._context is not None:
-            self._write(self._context, None)
-        elif self._picture is not None:
+        if self._coder is None and self._picture is not None:
             # A rate so low or a clip so short that no frame of this segment is due: an empty file is right then.
-            self._start_file(self._picture, before_zero=False)
+            self._start_file(self._picture, first_pts=0)
+        self._bring_back()
         if self._picture is None:
             raise TranscodeError(Text.INVALID_VIDEO, detail="no frame reached the rendition")
         ticks_per_s = self._file.ticks_per_s
@@ -249,17 +279,11 @@ class Rendition:
         )
 
 
-def _new_context(library_name: str) -> VideoCodecContext:
-    context = CodecContext.create(library_name, "w")
-    if not isinstance(context, VideoCodecContext):
-        message = f"{library_name} encodes no video"
-        raise TypeError(message)
-    return context
-
-
-def _encode(context: VideoCodecContext, picture: VideoFrame | None) -> "Sequence[Packet[VideoStream]]":
-    """Packets that are ready after this frame; None flushes."""
-    try:
-        return context.encode(picture)
-    except (av.FFmpegError, ValueError, OSError, RuntimeError) as error:
-        raise library_error(error, doing="encode") from error
+def _suits(opened_for: Picture, picture: VideoFrame) -> bool:
+    """Whether an encoder that was opened for one picture can say truly what another is."""
+    return (picture.width, picture.height, picture.color_range, picture.colorspace) == (
+        opened_for.width_px,
+        opened_for.height_px,
+        opened_for.color_range,
+        opened_for.colorspace,
+    ) and (picture.color_trc, picture.color_primaries) == (opened_for.color_trc, opened_for.color_primaries)

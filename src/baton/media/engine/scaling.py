@@ -1,23 +1,28 @@
-"""Scaling to a rendition's size, then to its frame rate: one filter graph per input geometry (video.md 7.1).
+"""Scaling to a rendition's size, its colours, then its frame rate: one filter graph per kind of frame (video.md 7.1).
 
 The rate filter stands behind the scaler and lays frames on the absolute grid ``k x den / num``, so that segments which
-are transcoded apart line up.
+are transcoded apart line up. Colours stay what the source says they are, unless they are HDR or wider than BT.709 and
+the operator wants them brought to what every player shows.
 """
 
+import tempfile
 from collections.abc import Iterator
 from fractions import Fraction
 
 import av.error
 from av.filter import Graph
+from av.filter.context import FilterContext
 from av.video.frame import VideoFrame
 
 from baton.kernel.errors import Text
+from baton.media.engine.colors import input_matrix, source_colors
 from baton.media.engine.errors import library_error
+from baton.media.engine.tonemapping import Colors, cube_text
 
 __all__ = ["Geometry", "Scaler", "geometry_of"]
 
-Geometry = tuple[int, int, str]
-"""Width and height in pixels and the pixel format: what a graph is built for."""
+Geometry = tuple[int, int, str, int, int, int, int]
+"""Width and height in pixels, pixel format, and the colours' matrix, range, transfer and primaries."""
 
 _THREADS = 2
 """Per graph; renditions run beside one another already."""
@@ -25,7 +30,15 @@ _THREADS = 2
 
 def geometry_of(picture: VideoFrame) -> Geometry:
     """What decides whether a graph fits a frame."""
-    return picture.width, picture.height, picture.format.name
+    return (
+        picture.width,
+        picture.height,
+        picture.format.name,
+        int(picture.colorspace),
+        int(picture.color_range),
+        int(picture.color_trc),
+        int(picture.color_primaries),
+    )
 
 
 class Scaler:
@@ -39,28 +52,48 @@ class Scaler:
         pixel_format: str,
         frame_rate: Fraction | None,
         time_base: Fraction,
+        tone_map: bool = False,
     ) -> None:
-        """Build the graph for frames like ``first``.
+        """Build the graph for frames like ``first``; ``tone_map`` brings HDR and wide colours to BT.709.
 
         Raises:
             TranscodeError: ``Error initializing filtergraph``.
         """
         self.size_px = size_px
+        self.colors = source_colors(first) if tone_map else None
         try:
             self._graph = Graph()
             self._graph.threads = _THREADS
-            chain = [
-                self._graph.add("buffer", _buffer_arguments(first, time_base)),
-                self._graph.add("scale", f"w={size_px[0]}:h={size_px[1]}:flags=bicubic"),
-                self._graph.add("format", f"pix_fmts={pixel_format}"),
-            ]
+            chain = [self._graph.add("buffer", _buffer_arguments(first, time_base))]
+            size = f"w={size_px[0]}:h={size_px[1]}:flags=bicubic"
+            if self.colors is None:
+                chain.append(self._graph.add("scale", size))
+            else:
+                chain += self._mapped(f"{size}:in_color_matrix={input_matrix(first)}", self.colors)
+            chain.append(self._graph.add("format", f"pix_fmts={pixel_format}"))
             if frame_rate is not None:
                 chain.append(self._graph.add("fps", f"fps={frame_rate.numerator}/{frame_rate.denominator}"))
             chain.append(self._graph.add("buffersink"))
             self._graph.link_nodes(*chain).configure()
-        except (av.FFmpegError, ValueError, RuntimeError, OverflowError) as error:
+        except (av.FFmpegError, ValueError, RuntimeError, OverflowError, OSError) as error:
             raise library_error(error, doing="build filter graph", text=Text.FILTERGRAPH) from error
         self._input, self._output = chain[0], chain[-1]
+
+    def _mapped(self, scale: str, colors: Colors) -> list[FilterContext]:
+        """Scale into deep RGB, look the colours up, and say what they are now.
+
+        16 bits a colour because the library's fast paths begin there; from there to 8 bits it dithers.
+        """
+        with tempfile.NamedTemporaryFile("w", suffix=".cube", encoding="ascii") as file:
+            file.write(cube_text(colors))
+            file.flush()
+            return [
+                self._graph.add("scale", scale),
+                self._graph.add("format", "pix_fmts=gbrp16le"),
+                self._graph.add("lut3d", f"file='{file.name}'"),
+                self._graph.add("scale", "out_color_matrix=bt709:out_range=tv:flags=bicubic"),
+                self._graph.add("setparams", "color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv"),
+            ]
 
     def push(self, picture: VideoFrame | None) -> Iterator[VideoFrame]:
         """Feed a frame, or None for the end, and take what is ready: none, one, or any number when rates differ."""

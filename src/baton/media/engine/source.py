@@ -15,7 +15,6 @@ from typing import Self
 
 import av
 from av.audio.stream import AudioStream
-from av.codec.context import ThreadType
 from av.container.input import InputContainer
 from av.packet import Packet
 from av.stream import Stream
@@ -23,7 +22,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from baton.kernel.errors import Text, TranscodeError
+from baton.media.engine.decoding import decoder_for
 from baton.media.engine.errors import library_error
+from baton.media.engine.hardware import Hardware
 from baton.media.engine.seifix import with_sei_first
 from baton.media.engine.timestamps import FrameClock
 
@@ -82,12 +83,13 @@ class StreamFacts:
 class Source:
     """One input file, opened. Iterate it once; counts and flags are final afterwards. Owned by one thread."""
 
-    def __init__(self, path: str) -> None:
-        """Open and judge the file at ``path``.
+    def __init__(self, path: str, *, device: Hardware | None = None) -> None:
+        """Open and judge the file at ``path``; ``device`` decodes what it can.
 
         Raises:
             TranscodeError: ``TranscoderInvalidVideo`` for what is no media or has no video (video.md 7.8),
-                ``TranscoderInvalidDuration``, ``Decoder not found``, or the system's word when we cannot read it.
+                ``TranscoderInvalidDuration``, ``Decoder not found``, the system's word when we cannot read it, or
+                ``Unrecoverable state, restart process`` when the device is lost.
         """
         self.frames = 0
         self.pixels_px = 0
@@ -100,6 +102,7 @@ class Source:
             self.video = self._best_video()
             self.audio = self._best_audio()
             self.facts = self._facts()
+            self._decoder = decoder_for(self.video, None if self.facts.is_still else device)
         except BaseException:
             self._container.close()
             raise
@@ -111,6 +114,11 @@ class Source:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._container.close()
+
+    @property
+    def fallback(self) -> str:
+        """Why it was decoded in software although there is a device; empty otherwise."""
+        return self._decoder.fallback
 
     @property
     def _frame_ticks(self) -> int:
@@ -163,7 +171,7 @@ class Source:
 
     def _decode(self, packet: "Packet[Stream] | None", clock: FrameClock) -> Iterator[DecodedFrame]:
         try:
-            pictures = self.video.codec_context.decode(packet)
+            pictures = self._decoder.decode(packet)
         except MemoryError:
             raise
         except _ERRORS as error:
@@ -200,7 +208,6 @@ class Source:
         if stream.codec_context is None:
             raise TranscodeError(Text.DECODER_NOT_FOUND, detail="no decoder for the video stream")
         stream.codec_context.options = {"max_pixels": str(_MAX_FRAME_PX)}
-        stream.thread_type = ThreadType.AUTO
         return stream
 
     def _best_audio(self) -> AudioStream | None:

@@ -8,19 +8,22 @@ lock while it works. Nothing outlives the call.
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from baton.kernel.clock import Clock, SystemClock
-from baton.kernel.errors import TranscodeError
+from baton.kernel.errors import Text, TranscodeError
 from baton.media.engine.channel import Channel, ChannelAborted
 from baton.media.engine.errors import library_error
 from baton.media.engine.plan import Wish, plan
 from baton.media.engine.rendition import Item, Rendition
 from baton.media.engine.source import Source
+from baton.media.engine.workshop import EncoderDesk, Workshop, workshop
 from baton.media.job import RenditionOutput, TranscodeOutput, TranscodeRequest
 
-__all__ = ["transcode"]
+__all__ = ["transcode", "transcode_in"]
 
 _QUEUED_PX = 48_000_000
 """Decoded pixels that may wait for the slowest rendition: about 70 MB at 4:2:0."""
 _LEAST_QUEUED, _MOST_QUEUED = 4, 32
+_FALLBACK_CHARS = 500
+"""Of each fallback; the library may be wordy."""
 
 
 def transcode(request: TranscodeRequest) -> TranscodeOutput:
@@ -29,27 +32,43 @@ def transcode(request: TranscodeRequest) -> TranscodeOutput:
     Raises:
         TranscodeError: with the exact text the gateway shall read (video.md 7.11); the library's words are its detail.
     """
+    return transcode_in(workshop(request.tuning.acceleration), request)
+
+
+def transcode_in(shop: Workshop, request: TranscodeRequest) -> TranscodeOutput:
+    """``transcode`` in a workshop of the caller's."""
     clock: Clock = SystemClock()
     started_s = clock.monotonic()
-    wishes = plan(request)
-    with Source(request.input_path) as source:
-        renditions = _run(source, wishes, request)
-        return TranscodeOutput(
-            renditions=renditions,
-            decoded_px=source.pixels_px,
-            decoded_frames=source.frames,
-            engine_ms=round((clock.monotonic() - started_s) * 1000),
-        )
+    wishes = plan(request, find=shop.find_encoders)
+    shop.begin(request)
+    try:
+        with Source(request.input_path, device=shop.device) as source:
+            desks = [EncoderDesk(shop, wish, request, rendition=index) for index, wish in enumerate(wishes)]
+            renditions = _run(source, wishes, desks, request)
+    except BaseException:
+        # Whatever it was, the stream's next segment begins with nothing of this one.
+        shop.kept.drop_stream(request.session_key)
+        raise
+    told = [source.fallback, *(fallback for desk in desks for fallback in desk.fallbacks)]
+    return TranscodeOutput(
+        renditions=renditions,
+        decoded_px=source.pixels_px,
+        decoded_frames=source.frames,
+        engine_ms=round((clock.monotonic() - started_s) * 1000),
+        fallbacks=tuple(dict.fromkeys(fallback[:_FALLBACK_CHARS] for fallback in told if fallback)),
+    )
 
 
-def _run(source: Source, wishes: tuple[Wish, ...], request: TranscodeRequest) -> tuple[RenditionOutput, ...]:
+def _run(
+    source: Source, wishes: tuple[Wish, ...], desks: list[EncoderDesk], request: TranscodeRequest
+) -> tuple[RenditionOutput, ...]:
     limit = _queue_limit(source)
     channels: list[Channel[Item]] = [Channel(limit=limit) for _ in wishes]
     with ThreadPoolExecutor(max_workers=max(1, len(wishes)), thread_name_prefix="rendition") as threads:
         works: list[Future[RenditionOutput]] = []
         try:
-            for wish, channel in zip(wishes, channels, strict=True):
-                rendition = Rendition(wish, request=request, facts=source.facts, audio=source.audio)
+            for wish, desk, channel in zip(wishes, desks, channels, strict=True):
+                rendition = Rendition(wish, request=request, facts=source.facts, audio=source.audio, desk=desk)
                 works.append(threads.submit(rendition.run, channel))
             if _feed(source, channels):
                 for channel in channels:
@@ -85,10 +104,12 @@ def _failure(works: list[Future[RenditionOutput]]) -> tuple[str, str] | None:
 
 
 def _consequence(error: BaseException) -> int:
-    """How little an error says about why a segment failed."""
+    """How little an error says about why a segment failed; a lost device explains everything."""
     if isinstance(error, ChannelAborted):
+        return 3
+    if not isinstance(error, TranscodeError):
         return 2
-    return 0 if isinstance(error, TranscodeError) else 1
+    return 0 if error.text == Text.UNRECOVERABLE else 1
 
 
 def _queue_limit(source: Source) -> int:

@@ -11,6 +11,7 @@ import click
 from baton.config.flags import FLAGS
 from baton.config.livepeer import SPELLINGS, Spelling
 from baton.config.livepeer_load import ask, load_livepeer, respell
+from baton.config.load import Loaded
 from baton.kernel.errors import ConfigError
 from baton.kernel.version import NODE_VERSION, VERSION
 from baton.ops.commands.run import live, print_check
@@ -62,12 +63,19 @@ def command(ctx: click.Context, words: tuple[str, ...]) -> None:
     """Run an orchestrator by the reference's own flags, variables and configuration file."""
     home, directory = home_directory(), Path.cwd()
     asked = ask(words, environ=os.environ, home=home, directory=directory)
+
+    def again() -> Loaded:
+        """The settings as the same words, variables and file give them now."""
+        return load_livepeer(
+            ask(words, environ=os.environ, home=home, directory=directory), home=home, directory=directory
+        )
+
     if asked.wants_help:
         click.echo(ctx.get_help())
         return
     if asked.problems or not asked.wants_version:
         try:
-            loaded = load_livepeer(asked, home=home, directory=directory)
+            loaded = again()
         except ConfigError as error:
             print_problems(error)
             ctx.exit(error.exit_code)
@@ -76,7 +84,7 @@ def command(ctx: click.Context, words: tuple[str, ...]) -> None:
     elif asked.check:
         print_check(loaded)
     else:
-        ctx.exit(live(loaded))
+        ctx.exit(live(loaded, again))
 
 
 def _versions() -> Iterable[str]:

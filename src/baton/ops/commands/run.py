@@ -1,6 +1,8 @@
 """``baton run``: read the settings, say which are in force, and live until stopped."""
 
 import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -21,15 +23,16 @@ def command(ctx: click.Context, words: tuple[str, ...]) -> None:
     if line.wants_help:
         click.echo(ctx.get_help())
         return
+    home, directory = home_directory(), Path.cwd()
     try:
-        loaded = load(line, environ=os.environ, home=home_directory(), directory=Path.cwd())
+        loaded = load(line, environ=os.environ, home=home, directory=directory)
     except ConfigError as error:
         print_problems(error)
         ctx.exit(ExitCode.CONFIG)
     if line.check:
         print_check(loaded)
         return
-    ctx.exit(live(loaded))
+    ctx.exit(live(loaded, lambda: load(line, environ=os.environ, home=home, directory=directory)))
 
 
 def print_check(loaded: Loaded) -> None:
@@ -40,8 +43,12 @@ def print_check(loaded: Loaded) -> None:
         click.echo(f"warning: {warning}", err=True)
 
 
-def live(loaded: Loaded) -> int:
-    """Say which settings are not the defaults, run the node to its end, and return the exit code."""
+def live(loaded: Loaded, again: Callable[[], Loaded]) -> int:
+    """Say which settings are not the defaults, run the node to its end, and return the exit code.
+
+    ``again`` reads the same sources anew, for SIGHUP; until the node takes that signal, it is ignored.
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     import structlog
 
     from baton import app
@@ -54,7 +61,7 @@ def live(loaded: Loaded) -> int:
     for warning in loaded.warnings:
         log.warning("settings warning", about=warning)
     try:
-        return int(app.run(loaded))
+        return int(app.run(loaded, again))
     except ConfigError as error:
         print_problems(error)
         return ExitCode.CONFIG

@@ -16,6 +16,7 @@ __all__ = ["command", "duration_text", "render", "size_text"]
 
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
 _PLAIN_WIDTH = 120
+_LOAD = "load_px_per_s"
 
 
 @click.command("status")
@@ -40,6 +41,7 @@ def render(answer: Mapping[str, Any], console: Console) -> None:
         facts.add_row(Text(name, style="dim"), Text(value))
     console.print(facts)
     _rows(console, "sessions", _list(answer, "sessions"), ("session_id", "manifest_id", "age_s", "busy", "waiting"))
+    _rows(console, "devices", _list(answer, "devices"), ("name", "state", "sessions", _LOAD, "reason"))
     _rows(console, "engines", _list(answer, "engines"), ("name", "state", "pid", "jobs"))
     cards = [_card_row(card) for card in _list(answer, "cards")]
     _rows(console, "cards", cards, tuple(cards[0]) if cards else ())
@@ -57,7 +59,9 @@ def _facts(answer: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     yield "version", f"{_word(answer.get('version'))} (node version {_word(answer.get('node_version'))})"
     yield "up for", duration_text(answer.get("uptime_s"))
     yield "service address", _word(answer.get("service_uri")) or "none"
-    yield "sessions", f"{_word(answer.get('session_count'))} of {_word(answer.get('max_sessions'))}"
+    slots, most = _word(answer.get("session_room")), _word(answer.get("max_sessions"))
+    less = f" (limit {most}; see devices)" if slots and slots != most else ""
+    yield "sessions", f"{_word(answer.get('session_count'))} of {slots or most}{less}"
     store = answer.get("store")
     if isinstance(store, Mapping):
         limit = store.get("limit_bytes")
@@ -95,7 +99,8 @@ def _rows(console: Console, title: str, rows: Sequence[Mapping[str, Any]], colum
         return
     table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
     for column in columns:
-        table.add_column(column.removesuffix("_s").replace("_", " "), overflow="fold")
+        heading = "load (px/s)" if column == _LOAD else column.removesuffix("_s").replace("_", " ")
+        table.add_column(heading, overflow="fold")
     for row in rows:
         table.add_row(*(Text(_cell(column, row.get(column))) for column in columns))
     console.print()
@@ -105,7 +110,7 @@ def _rows(console: Console, title: str, rows: Sequence[Mapping[str, Any]], colum
 def _cell(column: str, value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return duration_text(value) if column.endswith("_s") else _word(value)
+    return duration_text(value) if column.endswith("_s") and column != _LOAD else _word(value)
 
 
 def _list(answer: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:

@@ -5,12 +5,15 @@ profile. Opening and feeding it is the same for all. Settings answer to video.md
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
 
 from av.codec.context import ThreadType
+from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
 
 from baton.kernel.errors import Text, TranscodeError
 from baton.kernel.profiles import EncoderProfile, VideoCodec, VideoProfile
@@ -55,10 +58,40 @@ class Encoder(ABC):
     """What it wants to be fed; output is 8-bit 4:2:0 whatever the request says."""
     max_side_px: ClassVar[int]
     """Longest side it can encode at all; the resolution rule has tighter limits of its own."""
+    on_device: ClassVar[bool] = False
+    """Whether it works on the device of its process."""
+    stays_open: ClassVar[bool] = False
+    """Whether it goes on after the end of a segment, so that the next one of the stream finds it open."""
+    running_error: ClassVar[str] = ""
+    """What a failure in the middle of its work means to peers; empty leaves that to the library's error."""
 
     @abstractmethod
     def options(self, profile: VideoProfile, picture: Picture, tuning: EncoderTuning) -> dict[str, str]:
         """Its own options for a profile, as the library spells them, without rate control."""
+
+    def rate_control(self, profile: VideoProfile, tuning: EncoderTuning) -> dict[str, str]:
+        """Bitrate, buffer and quality in its words."""
+        return rate_control(profile, buffer_ms=tuning.buffer_ms)
+
+    def b_frames(self, profile: VideoProfile) -> int:
+        """Most B-frames in a row."""
+        return b_frames(profile.profile)
+
+    def lead_in_frames(
+        self,
+        profile: VideoProfile,  # noqa: ARG002 -- for encoders that say less than they do
+        reorder_depth: int,
+    ) -> int:
+        """How many packets it puts before the first frame's time, given what the library says of its reordering."""
+        return reorder_depth
+
+    def finish(self, context: VideoCodecContext) -> "Sequence[Packet[VideoStream]]":
+        """What it still holds back, at the end of a segment."""
+        return context.encode(None)
+
+    def rest(self, context: VideoCodecContext) -> None:
+        """Make it ready for the next segment of its stream, after ``finish``."""
+        context.flush_buffers()
 
     def configure(
         self, context: VideoCodecContext, profile: VideoProfile, picture: Picture, tuning: EncoderTuning
@@ -88,13 +121,13 @@ class Encoder(ABC):
         context.color_primaries = picture.color_primaries
         context.color_trc = picture.color_trc
         context.colorspace = picture.colorspace
-        context.max_b_frames = b_frames(profile.profile)
+        context.max_b_frames = self.b_frames(profile)
         # Slices alone (the binding's default) cost x264 quality and speed; both kinds let it choose frames.
         context.thread_type = ThreadType.AUTO
         context.thread_count = tuning.threads
         if profile.gop_frames is not None:
             context.gop_size = min(profile.gop_frames, 2**31 - 1)
-        context.options = {**rate_control(profile), **self.options(profile, picture, tuning)}
+        context.options = {**self.rate_control(profile, tuning), **self.options(profile, picture, tuning)}
 
 
 _B_FRAMES = {
@@ -136,12 +169,13 @@ _LEAST_BITRATE_BPS = 1000
 """x264 and x265 count in kbit/s and take 0 for "not set"."""
 
 
-def rate_control(profile: VideoProfile) -> dict[str, str]:
-    """Bitrate, floor, ceiling and a buffer of one second, all the same; a quality turns the bitrate into a cap."""
+def rate_control(profile: VideoProfile, *, buffer_ms: int = 1000) -> dict[str, str]:
+    """Bitrate, floor and ceiling all the same, and a buffer of ``buffer_ms`` of it; a quality makes it a cap."""
     options: dict[str, str] = {}
     if profile.bitrate_bps > 0:
-        bitrate_bps = str(max(profile.bitrate_bps, _LEAST_BITRATE_BPS))
-        options |= {"b": bitrate_bps, "minrate": bitrate_bps, "maxrate": bitrate_bps, "bufsize": bitrate_bps}
+        bitrate_bps = max(profile.bitrate_bps, _LEAST_BITRATE_BPS)
+        buffer_bits = min(max(bitrate_bps * buffer_ms // 1000, _LEAST_BITRATE_BPS), MAX_BITRATE_BPS)
+        options |= dict.fromkeys(("b", "minrate", "maxrate"), str(bitrate_bps)) | {"bufsize": str(buffer_bits)}
     if 0 < profile.quality <= MAX_QUALITY:
         options["crf"] = str(profile.quality)
     return options
