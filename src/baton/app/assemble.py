@@ -28,6 +28,7 @@ from baton.chain.signer import KeystoreSigner, NoSigner
 from baton.config.load import Loaded
 from baton.config.model import Settings
 from baton.devices.nvml import NvmlInventory
+from baton.jobs.offchain import OffchainPayments, SignatureCheck, TrustingCheck
 from baton.jobs.ports import SegmentFetcher, Signer
 from baton.jobs.streams import Streams
 from baton.kernel.capabilities import Capabilities, Capability, capability_name
@@ -225,6 +226,8 @@ class Assembly:
                 clock=self._clock,
                 metrics=self._metrics,
                 signer=self._signer,
+                payments=OffchainPayments(),
+                senders=SignatureCheck() if self._settings.access.verify_signatures else TrustingCheck(),
                 keys=self._keys,
                 streams=self._streams,
                 offers=self._store if isinstance(self._store, BucketMediaStore) else None,

@@ -14,8 +14,9 @@ from baton.kernel.clock import Clock
 from baton.kernel.errors import BatonError
 from baton.kernel.ids import Address
 from baton.payments.commitment import TRANSCODING, QuoteClass, Terms
-from baton.payments.errors import Fault, PaymentError, QuoteError
+from baton.payments.errors import PaymentError, QuoteError
 from baton.payments.facevalue import Economics
+from baton.payments.judging import judge_all
 from baton.payments.ledger import Hold, Ledger
 from baton.payments.messages import Offer, OfferedTerms, Receipt, ReceivedPayment
 from baton.payments.nonces import NonceBook
@@ -34,9 +35,7 @@ from baton.payments.quoting import PriceQuote, Quoting
 from baton.payments.ticket import Ticket
 from baton.payments.validation import (
     SignedTicket,
-    all_signed,
     check_sender,
-    judge,
     open_commitment,
     signed_tickets,
 )
@@ -44,8 +43,6 @@ from baton.payments.validation import (
 __all__ = ["InsufficientBalanceError", "Recipient"]
 
 _T = TypeVar("_T")
-_THREAD_FROM_TICKETS = 4
-"""More tickets than this are verified off the event loop."""
 _NONCES_KEPT_BLOCKS = 100
 """Nonces are kept this many L1 blocks after their terms expired. Terms are taken for some blocks of grace, and by nodes
 whose view of L1 lags: whoever still takes a ticket must know that it was taken."""
@@ -219,7 +216,7 @@ class Recipient:
             )
         except PaymentError as error:
             return Receipt(errors=(error,))
-        return await self._take(AccountKey(sender, key), signed, number, terms)
+        return await self._finish(self._take(AccountKey(sender, key), signed, number, terms))
 
     async def _check_payment(self, payment: ReceivedPayment) -> Fraction:
         """The checks that come before any ticket is looked at; returns the expected price."""
@@ -273,50 +270,13 @@ class Recipient:
 
     async def _take(self, account: AccountKey, signed: tuple[SignedTicket, ...], number: int, terms: Terms) -> Receipt:
         """Judge every ticket by itself, then put the good ones and all winners on record."""
-        if len(signed) > _THREAD_FROM_TICKETS:
-            well_signed = await asyncio.to_thread(all_signed, signed)
-        else:
-            well_signed = all_signed(signed)
-        errors: list[PaymentError] = []
-        entries: list[TicketEntry] = []
-        recorded: list[TicketEntry] = []
-        for one, good in zip(signed, well_signed, strict=True):
-            judgement = judge(
-                one,
-                number=number,
-                expiration_block=terms.expiration_block,
-                well_signed=good,
-                l1_block=self._rounds.last_seen_l1_block,
-                nonces=self._nonces,
-            )
-            if judgement.error is not None:
-                errors.append(judgement.error)
-            entry = TicketEntry(
-                recipient_rand_hash=one.ticket.recipient_rand_hash,
-                nonce=one.ticket.sender_nonce,
-                expiration_block=terms.expiration_block,
-                credit_wei=one.ticket.expected_value_wei if judgement.error is None else Fraction(0),
-                winner=judgement.winner,
-            )
-            if judgement.is_new:
-                recorded.append(entry)
-            if judgement.is_new or judgement.winner is not None:
-                entries.append(entry)
-        if not entries:
-            return Receipt(errors=tuple(errors))
-        seen = await self._finish(self._record(account, terms.price, tuple(entries), tuple(recorded)))
-        credited = []
-        for entry in entries:
-            if (entry.recipient_rand_hash, entry.nonce) not in seen:
-                credited += [entry] if entry.credit_wei else []
-            elif entry.credit_wei:  # another node was faster
-                errors.append(PaymentError.nonce(Fault.NONCE_SEEN, account.sender, entry.nonce))
-        return Receipt(
-            credited_wei=sum((e.credit_wei for e in credited), Fraction(0)),
-            tickets=len(credited),
-            winners=sum(e.winner is not None for e in entries),
-            errors=tuple(errors),
+        judged = await judge_all(
+            signed, number=number, terms=terms, l1_block=self._rounds.last_seen_l1_block, nonces=self._nonces
         )
+        if not judged.entries:
+            return Receipt(errors=judged.errors)
+        seen = await self._record(account, terms.price, judged.entries, judged.recorded)
+        return judged.receipt(account.sender, seen=seen)
 
     async def _record(
         self,
@@ -363,7 +323,7 @@ class Recipient:
             raise InsufficientBalanceError
         if price == 0:
             return None
-        hold = self._ledger.hold(account, units=units, price=price)
+        hold = self._ledger.hold(account, units=units, price=price, now=self._clock.monotonic())
         if hold is None:
             raise InsufficientBalanceError
         return hold
@@ -382,7 +342,7 @@ class Recipient:
                 self._owed.append((hold, units))
                 raise
             self._ledger.learn(hold.account, applied.state)
-        self._ledger.end(hold)
+        self._ledger.settled(hold, amount_wei=amount_wei, now=self._clock.monotonic())
 
     def release(self, hold: Hold) -> None:
         """Nothing was delivered: the hold ends without a debit."""
