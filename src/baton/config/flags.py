@@ -13,6 +13,7 @@ from baton.config.devices import device_list
 from baton.config.encoding_flags import ENCODING
 from baton.config.flag import TRANSCODING, Flag
 from baton.config.model import LogFormat, SandboxMode
+from baton.config.money_flags import CHAIN, PRICES
 
 __all__ = ["FLAGS", "LOG_LEVELS"]
 
@@ -235,7 +236,7 @@ _ROWS = (
         "access.verify_signatures",
         _B,
         "false",
-        "Demand valid signatures of gateways although there is no chain.",
+        "Demand valid signatures of gateways off-chain too; on a chain they always must be valid.",
         _ACCESS,
     ),
     Flag(
@@ -276,6 +277,8 @@ _ROWS = (
         secret=True,
         value_or_file=True,
     ),
+    *CHAIN,
+    *PRICES,
     # Limits of the service port.
     Flag(
         "header-timeout",
