@@ -14,7 +14,8 @@ from baton.config.devices import device_list
 from baton.config.encoding_flags import ENCODING
 from baton.config.flag import TRANSCODING, Flag
 from baton.config.model import LogFormat, SandboxMode
-from baton.config.money_flags import MONEY
+from baton.config.money_flags import CHAIN, PRICES
+from baton.config.record_flags import RECORD
 
 __all__ = ["FLAGS", "LOG_LEVELS"]
 
@@ -237,7 +238,7 @@ _ROWS = (
         "access.verify_signatures",
         _B,
         "false",
-        "Demand valid signatures of gateways although there is no chain.",
+        "Demand valid signatures of gateways off-chain too; on a chain they always must be valid.",
         _ACCESS,
     ),
     Flag(
@@ -278,7 +279,9 @@ _ROWS = (
         secret=True,
         value_or_file=True,
     ),
-    *MONEY,
+    *CHAIN,
+    *PRICES,
+    *RECORD,
     # Limits of the service port.
     Flag(
         "header-timeout",
