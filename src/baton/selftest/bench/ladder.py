@@ -82,7 +82,7 @@ def read_ladder(text: str, *, directory: Path) -> Ladder:
         LadderError: an unknown preset, no such file, or one that does not say which renditions.
     """
     path = directory / text.strip()
-    if text.strip().lower().endswith(".json") or path.is_file():
+    if text.strip().lower().endswith(".json") or _is_there(path):
         return parse_profiles(_content(path))
     by_lower = {name.lower(): profile for name, profile in PRESETS.items()}
     names = [name.strip() for name in text.split(",") if name.strip()]
@@ -100,6 +100,15 @@ def _unknown_preset(name: str) -> str:
     known = {preset.lower(): preset for preset in PRESETS}
     hint = f"did you mean {known[close[0]]}?" if close else f"known are {', '.join(PRESETS)}"
     return f"{printable(name, limit=80)!r} is neither a file nor a preset; {hint}"
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except PermissionError:
+        return True  # in a folder that we may not enter; reading says so
+    except OSError:
+        return False  # a list of presets that is too long for a file's name
 
 
 def _content(path: Path) -> str:
