@@ -297,6 +297,7 @@ class Assembly:
         services = [
             Service("service manager", manager.run, restartable),
             Service("reload", reload.run, restartable),
+            Service("service address", _rest, start=self._listener.try_address),
             self._management.as_service(),
             Service("token secrets", self._keys.run, restartable),
             Service("clients", _rest, stop=self._close_clients),

@@ -131,4 +131,5 @@ class DataDir:
 
 
 def _unusable(path: Path, error: OSError) -> StartError:
-    return StartError(f"data directory {path} cannot be used: {error.strerror}", exit_code=ExitCode.DATA_DIR)
+    reason = "there is a file of this name" if isinstance(error, FileExistsError) else error.strerror
+    return StartError(f"data directory {path} cannot be used: {reason}", exit_code=ExitCode.DATA_DIR)
