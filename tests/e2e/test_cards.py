@@ -1,7 +1,7 @@
 """A node with cards as an operator sees it: found at the start or no start, told in status and metrics, lost and told.
 
-The driver library is the one of ``tests/nvml``, found as the loader finds any; no card works here, so engines are the
-node's ordinary ones.
+The driver library is the one of ``tests/nvml``, found as the loader finds any. No card works here, so either the
+engines are simulated, or the node says what is missing.
 """
 
 import subprocess
@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.commands import ROOT, environment
-from tests.node import eventually, running_node
+from tests.integration.test_device_loss import simulated_node
+from tests.node import eventually
 from tests.nvml.machine import Card, NvmlMachine, compile_library
 
 pytestmark = pytest.mark.node
@@ -40,8 +41,9 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> NvmlMachine:
 
 
 def test_cards_are_found_watched_and_lost(machine: NvmlMachine, tmp_path: Path) -> None:
-    with running_node(tmp_path / "data", "--nvidia", "1,0", "--monitor") as node:
-        node.announce("card failed")
+    with simulated_node(tmp_path, "--nvidia", "1,0", names=("nvidia-1", "nvidia-0")) as node:
+        for event in ("card failed", "device out of use", "engine child replaced"):
+            node.announce(event)
         found = [line.fields["device"] for line in node.log() if line.event == "card found"]
         assert found == ["nvidia-1", "nvidia-0"]
         first, second = eventually(
@@ -56,6 +58,8 @@ def test_cards_are_found_watched_and_lost(machine: NvmlMachine, tmp_path: Path) 
             lambda: [card for card in node.status()["cards"] if card["state"] == "lost"], what="the lost card"
         )
         assert [(card["device"], card["temperature_c"]) for card in lost] == [("nvidia-1", None)]
+        node.wait_states("quarantined", "healthy")
+        assert "lost" in node.status()["devices"][0]["reason"]
         table = subprocess.run(
             [sys.executable, "-m", "baton", "status", "--cli-addr", node.management_url.removeprefix("http://")],
             env={**environment(tmp_path), "BATON_DATA_DIR": str(tmp_path / "data")},
@@ -80,6 +84,15 @@ def start(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
         timeout=50,
         check=False,
     )
+
+
+@pytest.mark.usefixtures("machine")
+def test_cards_on_which_nothing_can_be_computed_end_the_start_with_their_reasons(tmp_path: Path) -> None:
+    done = start(tmp_path, "run", "--nvidia", "all", "--http-addr", "127.0.0.1:0", "--cli-addr", "127.0.0.1:0")
+    assert done.returncode == 5
+    told = done.stdout + done.stderr
+    assert "nvidia-0: the transcoding engine does not work on this machine: No such device" in told
+    assert "nvidia-1: the transcoding engine does not work on this machine: No such device" in told
 
 
 def test_node_without_the_card_it_was_given_does_not_start(machine: NvmlMachine, tmp_path: Path) -> None:

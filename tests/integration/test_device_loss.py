@@ -23,9 +23,10 @@ CAPPED = "Invalid orchestrator request: OrchestratorCapped"
 class SimulatedNode(Node):
     """The program of ``simulated_node`` on loopback ports of its own."""
 
-    def __init__(self, folder: Path, *flags: str) -> None:
-        super().__init__(folder / "data", "--engine-children", "1", "--monitor", *flags)
-        self.devices = tuple(SimulatedDevice.make(folder, name) for name in ("sim-0", "sim-1"))
+    def __init__(self, folder: Path, *flags: str, names: tuple[str, ...] = ("sim-0", "sim-1")) -> None:
+        # No cell: the children of simulated devices write into the folders of these.
+        super().__init__(folder / "data", "--engine-children", "1", "--monitor", "--engine-sandbox", "off", *flags)
+        self.devices = tuple(SimulatedDevice.make(folder, name) for name in names)
         self._place = [str(folder), ",".join(device.name for device in self.devices)]
 
     @property
@@ -47,8 +48,8 @@ class SimulatedNode(Node):
 
 
 @contextmanager
-def simulated_node(folder: Path, *flags: str) -> Iterator[SimulatedNode]:
-    node = SimulatedNode(folder, *flags)
+def simulated_node(folder: Path, *flags: str, names: tuple[str, ...] = ("sim-0", "sim-1")) -> Iterator[SimulatedNode]:
+    node = SimulatedNode(folder, *flags, names=names)
     try:
         node.start()
         yield node

@@ -18,7 +18,7 @@ from baton.kernel.profiles import INTRA_ONLY_GOP, EncoderProfile, OutputFormat, 
 from baton.media.engine.hardware import Device
 from baton.media.engine.probe import probe
 from baton.media.engine.workshop import release, workshop
-from baton.media.job import Acceleration, Clip, EncoderTuning
+from baton.media.job import Acceleration, Choice, Clip, EncoderTuning
 from tests.media import judge
 from tests.media.engine_samples import PLAIN, decode, key_frames, opened, picture, ticks, vector_segments, vector_whole
 from tests.media.engines import ENGINES, ask_engine, need, need_nvenc
@@ -213,7 +213,7 @@ def test_perceptual_hash_comes_with_every_engine(engine: Acceleration) -> None:
 @_every_engine
 def test_probe_proves_what_an_engine_must_do(engine: Acceleration) -> None:
     need(engine)
-    report = probe(EncoderTuning(acceleration=engine))
+    report = probe(EncoderTuning(acceleration=engine, hevc_encoding=Choice.ON))
     assert report.refused == ()
     assert {Capability.H264, Capability.MP4, Capability.GOP, Capability.HEVC_ENCODE} <= set(report.capability_ids)
     assert len(report.encoders) == 2

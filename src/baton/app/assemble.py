@@ -83,12 +83,12 @@ def run(
     loaded: Loaded,
     again: Callable[[], Loaded],
     *,
-    devices: tuple[EngineDevice, ...] = (CPU,),
+    devices: tuple[EngineDevice, ...] | None = None,
     rules: EngineRules | None = None,
 ) -> int:
     """Run a node until it is told to stop; returns the exit code of the process. ``again`` reads the settings anew.
 
-    Segments are transcoded on ``devices``, within the waits and bounds of ``rules``.
+    Segments are transcoded on ``devices``, or on those that the settings choose, within the bounds of ``rules``.
 
     Raises:
         StartError: the data directory or the key cannot be used.
@@ -97,15 +97,15 @@ def run(
 
 
 async def _live(
-    loaded: Loaded, again: Callable[[], Loaded], devices: tuple[EngineDevice, ...], rules: EngineRules | None
+    loaded: Loaded, again: Callable[[], Loaded], devices: tuple[EngineDevice, ...] | None, rules: EngineRules | None
 ) -> ExitCode:
     settings = loaded.settings
     _announce()
     with DataDir.acquire(settings.data_dir) as data_dir:
         signer = await _signer(settings)
         cards = await Cards.find(settings.engine.nvidia, inventory=lambda: NvmlInventory(clock=SystemClock()))
-        if cards.devices:
-            devices = nvidia_devices(cards.devices)
+        if devices is None:
+            devices = nvidia_devices(cards.devices) or (CPU,)
         assembly = Assembly(loaded, data_dir, signer, cards, devices=devices, rules=rules)
         return await assembly.node(again).run()
 
@@ -142,7 +142,7 @@ class Assembly:
         signer: Signer,
         cards: Cards,
         *,
-        devices: tuple[EngineDevice, ...] = (CPU,),
+        devices: tuple[EngineDevice, ...],
         rules: EngineRules | None = None,
     ) -> None:
         """Makes every adapter; nothing runs yet."""
