@@ -89,6 +89,11 @@ class Recipient:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @property
+    def address(self) -> Address:
+        """Who is paid."""
+        return self._recipient
+
+    @property
     def ledger(self) -> Ledger:
         """The balances, to look at."""
         return self._ledger
