@@ -120,6 +120,7 @@ class PricedEngine:
     def __init__(self) -> None:
         """As after ``reset``."""
         self.pixels: Callable[[TranscodeRequest], Sequence[int]]
+        self.frames: int
         self.error: BatonError | None
         self.started = 0
         self.go = threading.Event()
@@ -128,12 +129,18 @@ class PricedEngine:
     def reset(self) -> None:
         """Every rendition has 1000 pixels, and nothing waits or fails."""
         self.pixels = lambda request: [1000] * len(request.profiles)
+        self.frames = 1
         self.error = None
         self.go.set()
 
     def always(self, *pixels: int) -> None:
         """From now on renditions of so many pixels."""
         self.pixels = lambda _request: pixels
+
+    def lasting(self, frames: int) -> None:
+        """From now on renditions of so many frames, of the size that was asked for."""
+        self.frames = frames
+        self.pixels = lambda request: [frames * each.width * each.height for each in request.profiles]
 
     async def transcode(
         self, request: TranscodeRequest, *, deadline_s: float, content_hash: bytes, stream_key: str
@@ -145,8 +152,8 @@ class PricedEngine:
         if self.error is not None:
             raise self.error
         outputs = tuple(
-            RenditionOutput(data=bytes(100), pixels=pixels, frames=1, width=2, height=2)
-            for pixels in self.pixels(request)
+            RenditionOutput(data=bytes(100), pixels=pixels, frames=self.frames, width=each.width, height=each.height)
+            for each, pixels in zip(request.profiles, self.pixels(request), strict=True)
         )
         return TranscodeOutput(renditions=outputs, decoded_px=4, decoded_frames=1, engine_ms=1)
 
