@@ -10,6 +10,7 @@ which knows what was redeemed and what other nodes won, is asked again now and t
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from fractions import Fraction
 
 from baton.kernel.clock import Clock
 from baton.kernel.ids import Address
@@ -75,8 +76,10 @@ class Exposure:
             self._sums.popitem(last=False)
         return wei
 
-    async def check(self, sender: Address, *, face_value_wei: int) -> None:
-        """Refuse tickets of a sender that owes far more than the chain would pay.
+    async def check(self, sender: Address, *, face_value_wei: int, expected_wei: Fraction) -> None:
+        """Refuse tickets of a sender that owes, or with them would owe, far more than the chain would pay.
+
+        ``expected_wei`` is what all of them are worth on average.
 
         Raises:
             PaymentError: fatal, with the text that such a sender reads when it asks for terms.
@@ -88,7 +91,7 @@ class Exposure:
             raise PaymentError.sender_info(sender, str(error)) from error
         payable_wei = funds.deposit_wei + reserve_share_wei(funds, pool_size=self._rounds.pool_size)
         outstanding_wei = await self.outstanding_wei(sender)
-        if outstanding_wei > payable_wei + EXCESS_WINNERS * face_value_wei:
+        if outstanding_wei + expected_wei > payable_wei + EXCESS_WINNERS * face_value_wei:
             raise PaymentError.exposed(sender, outstanding_wei=outstanding_wei, payable_wei=payable_wei)
 
     def won(self, sender: Address, face_value_wei: int) -> None:

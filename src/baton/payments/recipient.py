@@ -225,7 +225,8 @@ class Recipient:
             number, terms = self._open(
                 signed[0].ticket, payment.terms, price, classes=self._classes(sender, wanted, override)
             )
-            await self.exposure.check(sender, face_value_wei=terms.face_value_wei)
+            expected_wei = signed[0].ticket.expected_value_wei * len(signed)
+            await self.exposure.check(sender, face_value_wei=terms.face_value_wei, expected_wei=expected_wei)
         except PaymentError as error:
             return Receipt(errors=(error,))
         return await self._finish(self._take(AccountKey(sender, key), signed, number, terms))

@@ -47,9 +47,9 @@ class Books:
             store=store, senders=self.senders, rounds=FixedRounds(), clock=self.clock, shared=shared
         )
 
-    async def fault(self) -> Fault | None:
+    async def fault(self, expected_wei: Fraction = Fraction(0)) -> Fault | None:
         try:
-            await self.exposure.check(WHO, face_value_wei=FACE)
+            await self.exposure.check(WHO, face_value_wei=FACE, expected_wei=expected_wei)
         except PaymentError as error:
             return error.fault
         return None
@@ -65,12 +65,21 @@ def test_sixteen_winners_beyond_what_the_chain_pays_are_taken(wei: int, fault: F
     run(story())
 
 
+def test_hundreds_of_tickets_at_once_count_by_what_they_are_worth() -> None:
+    async def story() -> None:
+        books = Books()
+        assert await books.fault(Fraction(MOST)) is None
+        assert await books.fault(Fraction(MOST) + Fraction(1, 10**9)) is Fault.SENDER_EXPOSED
+
+    run(story())
+
+
 def test_refusal_is_told_in_the_words_that_terms_are_refused_with() -> None:
     async def story() -> None:
         books = Books()
         books.record.wei = MOST + 1
         with pytest.raises(PaymentError, match=r"^insufficient sender reserve$") as caught:
-            await books.exposure.check(WHO, face_value_wei=FACE)
+            await books.exposure.check(WHO, face_value_wei=FACE, expected_wei=Fraction(0))
         assert caught.value.is_fatal
         assert str(MOST + 1) in caught.value.detail
 
