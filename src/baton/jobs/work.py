@@ -132,7 +132,7 @@ class Work:
     @staticmethod
     def _measured(admitted: AdmittedSegment, output: TranscodeOutput) -> Measured:
         metadata = admitted.metadata
-        return measure(metadata.profiles, output.renditions, duration_ms=metadata.duration_ms)
+        return measure(metadata.profiles, output, duration_ms=metadata.duration_ms)
 
     async def _produce(
         self, admitted: AdmittedSegment, spooled: SpooledSegment, times: "_Times"
