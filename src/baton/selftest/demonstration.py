@@ -161,6 +161,8 @@ class _Demo:
                 purse=purse,
                 on_segment=streamed_one,
             )
+            if paid is not None:
+                await paid.count(node)
             await gateway.end_session(purse.terms.auth_token if purse is not None else terms.auth_token)
             return streamed
 

@@ -30,6 +30,8 @@ def money_document(money: MoneyReport) -> dict[str, Any]:
         "balance_wei": str(money.balance_wei),
         "node": {
             "tickets": record.tickets,
+            "credit_gwei": money.counts.credit_gwei,
+            "pixels": money.counts.pixels,
             "winners": len(record.winners),
             "won_wei": str(record.won_wei),
             "balance_wei": str(record.balance_wei),
@@ -54,8 +56,8 @@ def print_money(console: "Console", money: MoneyReport) -> None:
     table.add_row("tickets", f"{money.tickets} sent", f"{record.tickets} taken")
     table.add_row("winners", "", f"{len(record.winners)} kept")
     table.add_row("to be redeemed", "", _gwei(record.won_wei))
-    table.add_row("credit (expected value)", _gwei(money.sent_wei), "")
-    table.add_row("debit (price of the work)", _gwei(money.debit_wei), "")
+    table.add_row("credit (expected value)", _gwei(money.sent_wei), f"{money.counts.credit_gwei:,.1f} gwei")
+    table.add_row("debit (price of the work)", _gwei(money.debit_wei), _gwei(money.counts.pixels * money.price))
     table.add_row("balance", _gwei(money.balance_wei), _gwei(record.balance_wei))
     console.print(table)
     odds = f"one in {1 / money.win_probability:.1f} wins" if money.win_probability > 0 else "none wins"

@@ -20,6 +20,8 @@ _READY_TIMEOUT_S = 60.0
 _POLL_S = 0.1
 _STOP_TIMEOUT_S = 40.0
 _KILL_AFTER_S = 3.0
+_METRICS_TIMEOUT_S = 5.0
+_METRICS_PREFIX = "livepeer_"
 _ATTEMPTS = 3
 _TAIL_CHARS = 2000
 _TAIL_LINES = 20
@@ -71,6 +73,23 @@ class NodeProcess:
             message = f"the node was not ready within {_READY_TIMEOUT_S:g} s\n{self.log_tail()}"
             raise NodeFailedError(message) from error
 
+    async def counted(self) -> dict[str, float]:
+        """Its metrics by name without the prefix, all labels of one together; it runs with ``--monitor``.
+
+        Raises:
+            NodeFailedError: it does not tell them.
+        """
+        timeout = aiohttp.ClientTimeout(total=_METRICS_TIMEOUT_S)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout, raise_for_status=True) as client,
+                client.get(f"{self.management_uri}/metrics") as response,
+            ):
+                return _sums(await response.text())
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            message = f"the node does not tell its metrics: {error}"
+            raise NodeFailedError(message) from error
+
     def _must_live(self) -> None:
         if self._process.returncode is not None:
             message = f"the node ended with exit code {self._process.returncode}\n{self.log_tail()}"
@@ -94,6 +113,17 @@ class NodeProcess:
     async def leave_nothing(self) -> None:
         """End it in any case, with everything it started."""
         await leave_nothing(self._process, patience_s=_KILL_AFTER_S)
+
+
+def _sums(exposition: str) -> dict[str, float]:
+    """Raises ``ValueError`` for a line that is no sample."""
+    sums: dict[str, float] = {}
+    for line in exposition.splitlines():
+        if line.startswith(_METRICS_PREFIX):
+            series, _, value = line.rpartition(" ")
+            name = series.partition("{")[0].removeprefix(_METRICS_PREFIX)
+            sums[name] = sums.get(name, 0.0) + float(value)
+    return sums
 
 
 async def leave_nothing(process: asyncio.subprocess.Process, *, patience_s: float) -> None:

@@ -17,7 +17,7 @@ from baton.kernel.crypto import keccak256
 from baton.selftest.parties import GatewayKey
 from baton.selftest.tickets import sign_ticket
 
-__all__ = ["NodeRecord", "RecordError", "Winner", "read_record", "winner_faults"]
+__all__ = ["NodeCounts", "NodeRecord", "RecordError", "Winner", "read_record", "winner_faults"]
 
 _MOST_ROWS = 1_000_000
 _MONEY = "money.sqlite3"
@@ -25,6 +25,16 @@ _MONEY = "money.sqlite3"
 
 class RecordError(Exception):
     """The record cannot be read; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCounts:
+    """What the node itself counted, from its metrics: of money no more than floats, exact enough to be shown."""
+
+    tickets: int
+    winners: int
+    credit_gwei: float
+    pixels: int
 
 
 @dataclass(frozen=True, slots=True)

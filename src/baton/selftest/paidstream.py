@@ -13,11 +13,12 @@ from baton.jobs.messages import OrchestratorInfo
 from baton.kernel.ids import to_checksum_hex
 from baton.selftest.chainprocess import RunningChain
 from baton.selftest.chainview import ChainView
-from baton.selftest.checks import Check, failed, passed
-from baton.selftest.checks_payment import judge_books
+from baton.selftest.checks import Check
+from baton.selftest.checks_payment import judge_balances, judge_books, judge_debit, judge_tickets, judge_winners
 from baton.selftest.http2 import PeerError
 from baton.selftest.keyfile import write_key_file
-from baton.selftest.noderecord import NodeRecord, read_record, winner_faults
+from baton.selftest.nodeprocess import NodeProcess
+from baton.selftest.noderecord import NodeCounts, NodeRecord, read_record, winner_faults
 from baton.selftest.parties import GatewayKey
 from baton.selftest.paying import PaymentSession
 from baton.selftest.tickets import PayerLimits, expected_value_wei, price_per_px
@@ -31,7 +32,7 @@ _LIMITS = PayerLimits(total_ev_wei=500_000_000_000_000)
 """A gateway's usual limits, but for the sum of a payment, which long segments of an operator's file need."""
 _POLL = "1s"
 _CERTAIN = 2**256 - 1
-_WEI_PER_GWEI = 10**9
+_PX_PER_MPX = 10**6
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class MoneyReport:
     """Expected value of all tickets: what the gateway was credited."""
     debit_wei: Fraction
     balance_wei: Fraction
+    counts: NodeCounts
     record: NodeRecord
     checks: tuple[Check, ...]
 
@@ -63,6 +65,7 @@ class PaidStream:
         self._chain = chain
         self._purse: PaymentSession | None = None
         self._first: OrchestratorInfo | None = None
+        self._counts: NodeCounts | None = None
         self.key = GatewayKey.from_private_key(chain.gateway_key)
 
     def node_options(self, folder: Path) -> tuple[str, ...]:
@@ -73,7 +76,7 @@ class PaidStream:
             *("--eth-url", self._chain.rpc_url, "--eth-controller", "0x" + self._chain.controller.hex()),
             *("--eth-keystore-path", str(key_file), "--block-polling-interval", _POLL),
             *("--price-per-unit", str(_PRICE_WEI), "--ticket-ev", str(_TICKET_EV_WEI)),
-            *("--max-face-value", str(_FACE_VALUE_WEI)),
+            *("--max-face-value", str(_FACE_VALUE_WEI), "--monitor"),
         )
 
     def open_purse(self, terms: OrchestratorInfo) -> PaymentSession:
@@ -86,11 +89,27 @@ class PaidStream:
         self._purse = PaymentSession(key=self.key, terms=terms, view=view, limits=_LIMITS)
         return self._purse
 
+    async def count(self, node: NodeProcess) -> None:
+        """Ask the node what it counted, when the stream is over. Raises ``NodeFailedError`` when it does not tell."""
+        told = await node.counted()
+        self._counts = NodeCounts(
+            tickets=round(told.get("tickets_recv", 0)),
+            winners=round(told.get("winning_tickets_recv", 0)),
+            credit_gwei=told.get("ticket_value_recv", 0.0),
+            pixels=round(told.get("mil_pixels_processed", 0.0) * _PX_PER_MPX),
+        )
+
+    @property
+    def _price(self) -> Fraction:
+        """Wei per pixel; nothing where nothing is for sale."""
+        price = self._first.price if self._first is not None else None
+        return price_per_px(price) if price is not None else Fraction(0)
+
     async def settle(self, data_dir: Path) -> MoneyReport:
-        """Compare the books when the node has ended. Raises ``RecordError``; a purse was opened."""
-        purse, terms = self._purse, self._first
-        assert purse is not None and terms is not None  # noqa: S101, PT018 -- stated above
-        assert terms.ticket_params is not None and terms.price is not None  # noqa: S101, PT018 -- open_purse looked
+        """Compare the books when the node has ended. Raises ``RecordError``; a purse was opened, the node counted."""
+        purse, terms, counts = self._purse, self._first, self._counts
+        assert purse is not None and terms is not None and counts is not None  # noqa: S101, PT018 -- stated above
+        assert terms.ticket_params is not None  # noqa: S101 -- open_purse looked
         record = await asyncio.to_thread(read_record, data_dir, sender=self.key.address)
         params = terms.ticket_params
         faults = await asyncio.to_thread(winner_faults, record.winners, key=self.key)
@@ -98,7 +117,7 @@ class PaidStream:
             chain_id=self._chain.chain_id,
             gateway=to_checksum_hex(self.key.address),
             orchestrator=to_checksum_hex(terms.address),
-            price=price_per_px(terms.price),
+            price=self._price,
             ticket_ev_wei=expected_value_wei(params),
             face_value_wei=int.from_bytes(params.face_value, "big"),
             win_probability=int.from_bytes(params.win_prob, "big") / _CERTAIN,
@@ -106,26 +125,13 @@ class PaidStream:
             sent_wei=purse.sent_wei,
             debit_wei=purse.fees_wei,
             balance_wei=purse.credit_wei,
+            counts=counts,
             record=record,
-            checks=(judge_books(purse), _tickets(purse, record), _winners(record, faults), _balances(purse, record)),
+            checks=(
+                judge_books(purse),
+                judge_tickets(purse, counts, record),
+                judge_winners(counts, record, faults),
+                judge_debit(purse, counts, self._price),
+                judge_balances(purse, record),
+            ),
         )
-
-
-def _tickets(purse: PaymentSession, record: NodeRecord) -> Check:
-    told = f"{purse.tickets} sent, {record.tickets} on the node's record"
-    return (passed if purse.tickets == record.tickets else failed)("tickets", told)
-
-
-def _winners(record: NodeRecord, faults: tuple[str, ...]) -> Check:
-    """No winner at all is bad luck and no fault."""
-    if faults:
-        return failed("winners", f"{len(faults)} of {len(record.winners)} wrong: {faults[0]}")
-    worth = f"{record.won_wei / _WEI_PER_GWEI:,.0f} gwei"
-    return passed("winners", f"{len(record.winners)} kept by the node, {worth} to redeem; every draw repeated")
-
-
-def _balances(purse: PaymentSession, record: NodeRecord) -> Check:
-    ours, theirs = purse.credit_wei, record.balance_wei
-    if ours != theirs:
-        return failed("balances", f"the gateway holds {float(ours):.0f} wei, the node {float(theirs):.0f} wei")
-    return passed("balances", f"credit less debit leaves {float(ours):.0f} wei on both sides, to the last fraction")
