@@ -27,6 +27,9 @@ Baton itself is under the [MIT licence](../LICENSE). The clip of the demo is
 installer of your machine fetches them. Whoever passes on an image or a bundle that holds the media packages passes on
 GPL binaries, and owes their recipients what the GPL demands.
 
+`baton devnet` fetches anvil (MIT or Apache-2.0) with npm when it is first started; whoever changes its contracts also
+fetches solc (the package is under the MIT licence, the compiler inside it under the GPL 3). Neither is part of Baton.
+
 | Package | Version | Licence | Note |
 |---|---|---|---|
 """

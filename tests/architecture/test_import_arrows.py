@@ -28,20 +28,28 @@ ALLOWED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         # Use cases: the only place where domains meet.
         "jobs": ("baton.kernel", "baton.payments", "baton.video", "baton.ai", "baton.live", "baton.media.job"),
         # Adapters: ports and frozen types of those they serve.
-        "chain": ("baton.kernel", "baton.config", "baton.payments.ports", "baton.payments.ticket"),
+        "chain": (
+            "baton.kernel",
+            "baton.config",
+            "baton.payments.ports",
+            "baton.payments.ticket",
+            "baton.payments.facevalue",
+        ),
         "storage": (
             "baton.kernel",
             "baton.config",
             "baton.jobs.ports",
             "baton.jobs.messages",
             "baton.jobs.tokens",
+            "baton.payments.ports",
+            "baton.payments.ticket",
             "baton.media.job",
             "baton.video.job",
         ),
         "fleet": ("baton.kernel", "baton.media.job", "baton.video.job"),
         # Outer edge.
         "wire": ("baton.kernel", "baton.jobs", "baton.media.job", "baton.video.job"),
-        "ops": ("baton.kernel", "baton.config", "baton.node", "baton.app", "baton.selftest"),
+        "ops": ("baton.kernel", "baton.config", "baton.node", "baton.app", "baton.selftest", "baton.devnet"),
         # Talks to a node from outside. It shares only the words of the wire with it.
         "selftest": (
             "baton.kernel",

@@ -13,7 +13,7 @@ from tests.architecture.source import ROOT, tracked_files
 MACHINE_WORDS = ("/" + "work/", "/" + "root/", "/" + "tmp/baton", "pypi" + ".org", "python" + "hosted")
 TEXT_SUFFIXES = frozenset({".py", ".pyi", ".md", ".toml", ".lock", ".sh", ".proto", ".yml", ".yaml", ".json", ""})
 FRAGMENT = re.compile(r"[a-z0-9-]+\.(added|changed|fixed|removed|security|operator)\.md")
-LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-build.lock")
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-node.lock", "requirements-build.lock")
 
 
 def texts() -> list[tuple[Path, str]]:

@@ -108,7 +108,29 @@ def test_payment_header_matches_vector_both_ways() -> None:
     assert encode_payment_header(payment) == vectors.PAYMENT_HEADER
     read = payment_from_header(vectors.PAYMENT_HEADER.encode())
     assert (read.sender, read.expected_price) == (payment.sender, payment.expected_price)
-    assert read.raw == encode_payment(payment)
+    assert read.has_sender
+    assert read.ticket_params is None
+    assert encode_payment(read) == encode_payment(payment)
+
+
+def test_payment_with_tickets_matches_vector_both_ways() -> None:
+    read = payment_from_header(vectors.TICKET_PAYMENT_HEADER.encode())
+    assert read.sender.hex() == "2c7536e3605d9c16a7a3d7b1898e529396a65c23"
+    assert read.expected_price == Price(wei_per_unit=1200, px_per_unit=1)
+    params = read.ticket_params
+    assert params is not None
+    assert params.recipient.hex() == "73aed7b5deb30222fa896f399d46cc99c7bee57f"
+    assert int.from_bytes(params.face_value, "big") == 12_000_000_000_000_000
+    assert (
+        int.from_bytes(params.win_prob, "big")
+        == 77194726158210796949047323339125271902179989777093709359638392000000000
+    )
+    assert params.recipient_rand_hash.hex() == "29fdf4fc9a84f824df51b002fbde735aa931ad938a64780391e05e48cd4758f6"
+    assert int.from_bytes(params.expiration_block, "big") == 20_000_040
+    assert params.creation_round == 3500
+    assert params.creation_round_block_hash.hex() == "7624778dedc75f8b322b9fa1632a610d40b85e106c7d9bf0e743a9ce291b9c6f"
+    assert [ticket.sender_nonce for ticket in read.tickets] == [1, 2]
+    assert encode_payment_header(read) == vectors.TICKET_PAYMENT_HEADER
 
 
 def test_segment_header_matches_vector_both_ways() -> None:

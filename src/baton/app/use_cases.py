@@ -10,8 +10,16 @@ from baton.jobs.gate import Gate
 from baton.jobs.info import InfoBuilder
 from baton.jobs.intake import Intake
 from baton.jobs.messages import Price
-from baton.jobs.offchain import OffchainPayments, SignatureCheck, TrustingCheck
-from baton.jobs.ports import SegmentFetcher, SegmentSpool, SenderCheck, ServedMedia, Signer, StoreOffers
+from baton.jobs.payment_desk import PaymentDesk
+from baton.jobs.ports import (
+    Payments,
+    SegmentFetcher,
+    SegmentSpool,
+    SenderCheck,
+    ServedMedia,
+    Signer,
+    StoreOffers,
+)
 from baton.jobs.segment import SegmentDesk
 from baton.jobs.streams import Streams
 from baton.jobs.tokens import TokenKeys, TokenMint
@@ -23,6 +31,7 @@ from baton.kernel.metrics import Metrics
 from baton.video.job import Transcoder
 from baton.wire.clients.webhook import HttpAuthWebhook
 from baton.wire.grpc import GrpcRouter
+from baton.wire.payment_http import PaymentRoute, RefreshPaymentRoute
 from baton.wire.router import App, Router, healthz
 from baton.wire.rpc import OrchestratorService
 from baton.wire.segment_http import SegmentRoute
@@ -39,6 +48,10 @@ class Adapters:
     clock: Clock
     metrics: Metrics
     signer: Signer
+    payments: Payments
+    """Those of an off-chain node, or tickets."""
+    senders: SenderCheck
+    """Whose word counts; one that takes everybody's is for off-chain nodes only."""
     keys: TokenKeys
     streams: Streams
     offers: StoreOffers | None
@@ -61,9 +74,8 @@ class Served:
 
 
 def port_application(parts: Adapters) -> Served:
-    """The application behind the service port of an off-chain node."""
-    payments = OffchainPayments()
-    senders: SenderCheck = SignatureCheck() if parts.settings.access.verify_signatures else TrustingCheck()
+    """The application behind the service port."""
+    payments, senders = parts.payments, parts.senders
     tokens = TokenMint(keys=parts.keys, clock=parts.clock)
     info = InfoBuilder(
         service_uri=parts.settings.port.service_uri,
@@ -102,11 +114,19 @@ def port_application(parts: Adapters) -> Served:
         clock=parts.clock,
         metrics=parts.metrics,
     )
+    payment_desk = PaymentDesk(
+        admission=admission, info=info, payments=payments, tokens=tokens, cached_price=_cached_price(parts.webhook)
+    )
     intake = Intake(spool=parts.spool, fetcher=parts.fetcher, clock=parts.clock, metrics=parts.metrics)
     desk = SegmentDesk(admission=admission, intake=intake, work=work, clock=parts.clock, metrics=parts.metrics)
     router = Router(
         grpc=GrpcRouter(OrchestratorService(discovery=discovery).handlers),
-        exact={"/segment": SegmentRoute(desk=desk, clock=parts.clock), "/healthz": healthz},
+        exact={
+            "/segment": SegmentRoute(desk=desk, clock=parts.clock),
+            "/payment": PaymentRoute(desk=payment_desk, clock=parts.clock),
+            "/refresh-payment": RefreshPaymentRoute(desk=payment_desk),
+            "/healthz": healthz,
+        },
         prefixes={STREAM_PREFIX: StreamRoute(media=parts.served)},
     )
     return Served(application=router, in_hand=lambda: desk.in_hand)

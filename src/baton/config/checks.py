@@ -64,12 +64,22 @@ def keystore_account(file: Path) -> str | None:
     return f"0x{digits}"
 
 
-def find_key_file(place: Path | None, *, account: str, data_dir: Path) -> tuple[Path | None, list[str]]:
-    """The key file that the settings mean, and problems. Neither a path nor an account: no key at all."""
-    if place is None and not account:
+def find_key_file(
+    place: Path | None, *, account: str, data_dir: Path, is_needed: bool = False
+) -> tuple[Path | None, list[str]]:
+    """The key file that the settings mean, and problems.
+
+    Neither a path nor an account: no key at all, unless one ``is_needed``, as on a chain.
+    """
+    if place is None and not account and not is_needed:
         return None, []
+    is_named = place is not None or account
     place = place or data_dir / "keystore"
     try:
+        if not is_named and not place.is_dir():
+            return None, [
+                f"--eth-keystore-path must be set: on a chain the node needs its key, and {place} is not there"
+            ]
         if place.is_file():
             return _single_key_file(place, account)
         if place.is_dir():
@@ -129,6 +139,11 @@ def together_problems(settings: Settings) -> list[str]:
         problems.append("--cert-file has no use: --http-addr asks for cleartext (http://)")
     if settings.key.password and settings.key.keystore_file is None:
         problems.append("--eth-password has no use without --eth-keystore-path or --eth-acct-addr")
+    if settings.money.cluster_secrets and not settings.money.database_url.startswith("postgresql"):
+        problems.append(
+            "--cluster-secret needs a PostgreSQL as --database-url: nodes that take each other's tickets and share no "
+            "record would each credit the same ticket"
+        )
     limits = port.limits
     if limits.max_connections_per_address > limits.max_connections:
         problems.append(
@@ -159,7 +174,7 @@ def warnings_about(settings: Settings, *, service_addr_given: bool) -> list[str]
             f"--cli-addr listens beyond this machine ({management.host or 'all interfaces'}): anybody who reaches the "
             "port reads the node's status"
         )
-    if not settings.access.verify_signatures:
+    if not settings.access.verify_signatures:  # never on a chain
         warnings.append(
             "off-chain: signatures of gateways are not verified, anybody may claim any address (--verify-signatures)"
         )

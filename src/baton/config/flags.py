@@ -2,7 +2,8 @@
 
 Pure. One name serves everywhere: ``max-sessions`` is ``--max-sessions`` on the command line, ``BATON_MAX_SESSIONS``
 in the environment and ``max-sessions = 4`` in ``baton.toml``. Names that the reference has are its own in kebab-case,
-with its defaults. Settings that later versions bring are in ``config.later``.
+with its defaults. Rows about money are in ``config.money_flags``; settings that later versions bring are in
+``config.later``.
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,8 @@ from baton.config.devices import device_list
 from baton.config.encoding_flags import ENCODING
 from baton.config.flag import TRANSCODING, Flag
 from baton.config.model import LogFormat, SandboxMode
+from baton.config.money_flags import CHAIN, PRICES
+from baton.config.record_flags import RECORD
 
 __all__ = ["FLAGS", "LOG_LEVELS"]
 
@@ -235,7 +238,7 @@ _ROWS = (
         "access.verify_signatures",
         _B,
         "false",
-        "Demand valid signatures of gateways although there is no chain.",
+        "Demand valid signatures of gateways off-chain too; on a chain they always must be valid.",
         _ACCESS,
     ),
     Flag(
@@ -276,6 +279,9 @@ _ROWS = (
         secret=True,
         value_or_file=True,
     ),
+    *CHAIN,
+    *PRICES,
+    *RECORD,
     # Limits of the service port.
     Flag(
         "header-timeout",

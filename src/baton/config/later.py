@@ -11,6 +11,7 @@ __all__ = ["LATER", "is_later_switch", "later_reason"]
 
 _NOT_YET = "is not supported yet by this version"
 _GATEWAY = "is a setting of gateways and has no meaning for an orchestrator"
+_OLD_PRICES = "is the old name of --price-per-gateway"
 _ROLE = "is not an option here: `baton run` always is the orchestrator"
 
 _SWITCHES = (
@@ -22,7 +23,6 @@ _SWITCHES = (
     "use-live-runners",
     "initialize-round",
     "reward",
-    "auto-adjust-price",
     "metrics-client-ip",
 )
 _WITH_VALUE = (
@@ -45,24 +45,12 @@ _WITH_VALUE = (
     "live-runner-addr",
     "live-runner-proxy-url",
     # Chain and payments.
-    "eth-url",
-    "eth-orch-addr",
-    "eth-controller",
     "transaction-timeout",
     "max-transaction-replacements",
     "gas-limit",
-    "min-gas-price",
     "max-gas-price",
-    "block-polling-interval",
     "initialize-round-max-delay",
     "redeemer-addr",
-    "ticket-ev",
-    "max-face-value",
-    "price-per-unit",
-    "pixels-per-unit",
-    "price-feed-addr",
-    "price-per-gateway",
-    "price-per-broadcaster",
     # Events.
     "metadata-queue-uri",
     "metadata-amqp-exchange",
@@ -127,6 +115,7 @@ _GATEWAY_WITH_VALUE = (
 LATER: Mapping[str, str] = MappingProxyType(
     {
         "orchestrator": _ROLE,
+        "price-per-broadcaster": _OLD_PRICES,
         **dict.fromkeys((*_SWITCHES, *_WITH_VALUE), _NOT_YET),
         **dict.fromkeys((*_GATEWAY_SWITCHES, *_GATEWAY_WITH_VALUE), _GATEWAY),
     }

@@ -113,7 +113,9 @@ _AI = (
 
 _CHAIN = (
     *_text("ethUrl", "ethAcctAddr", "ethPassword", "ethOrchAddr", "ethController"),
-    Spelling("ethKeystorePath", note="results are not signed; with -ethAcctAddr, keystore/ in -dataDir"),
+    Spelling(
+        "ethKeystorePath", note="keystore/ in -dataDir; off-chain without -ethAcctAddr none, and results are not signed"
+    ),
     *_text("redeemerAddr", "pricePerGateway"),
     Spelling("transactionTimeout", "5m"),
     Spelling("maxTransactionReplacements", "1"),
@@ -128,7 +130,7 @@ _CHAIN = (
     Spelling("pixelsPerUnit", "1"),
     Spelling("priceFeedAddr", "0x639Fe6ab55C921f74e7fac1ee960C0B6293ba612"),
     *_switch("autoAdjustPrice", default="true"),
-    Spelling("pricePerBroadcaster", instead="pricePerGateway"),
+    Spelling("pricePerBroadcaster", meaning="price-per-gateway", instead="pricePerGateway"),
 )
 
 _MONITORING = (

@@ -15,6 +15,7 @@ from baton.config.flags import FLAGS
 from baton.config.livepeer import SPELLINGS, Spelling
 from baton.config.livepeer_sources import Heard, Word, read_lp_file, read_lp_variables, read_lp_words
 from baton.config.load import Loaded, load_words
+from baton.config.model import OFFCHAIN
 from baton.config.origin import DEFAULT
 from baton.config.sources import Said
 from baton.config.values import BadValueError, Base, account, duration
@@ -227,14 +228,25 @@ def _place_data(words: dict[str, Said], *, home: Path, directory: Path) -> None:
         network = str(words["network"].raw).strip() if "network" in words else FLAGS["network"].default
         place, origin = home / ".lpData" / (Path(network).name or FLAGS["network"].default), DEFAULT
     words["data-dir"] = Said(str(place / _OWN_FOLDER), origin, directory)
-    wanted, path = words.get("eth-acct-addr"), words.get("eth-keystore-path")
-    if wanted is None or (path is not None and path.raw):
+    path = words.get("eth-keystore-path")
+    if path is not None and path.raw:
         return
+    reason = _why_a_key(words, base)
+    if reason is not None:
+        words["eth-keystore-path"] = Said(str(place / _KEYSTORE), reason.origin, directory)
+
+
+def _why_a_key(words: Mapping[str, Said], base: Base) -> Said | None:
+    """The word that asks for the key in the reference's keystore: an account, or a network with a chain."""
+    wanted, network = words.get("eth-acct-addr"), words.get("network")
     try:
-        if account().read(wanted.raw, base):
-            words["eth-keystore-path"] = Said(str(place / _KEYSTORE), wanted.origin, directory)
+        if wanted is not None and account().read(wanted.raw, base):
+            return wanted
+        if network is not None and FLAGS["network"].kind.read(network.raw, base) != OFFCHAIN:
+            return network
     except BadValueError:
-        return  # reading it says so
+        pass  # reading it says so
+    return None
 
 
 def _old_spellings(asked: Asked) -> list[str]:

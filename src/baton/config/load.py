@@ -14,7 +14,8 @@ from baton.config.argv import CommandLine, read_command_line
 from baton.config.checks import certificate_problems, find_key_file, together_problems, warnings_about
 from baton.config.flag import Flag
 from baton.config.flags import FLAGS
-from baton.config.model import BindAddress, Settings
+from baton.config.model import OFFCHAIN, BindAddress, Settings
+from baton.config.money_checks import money_problems, money_warnings
 from baton.config.origin import DEFAULT, Origin, Provenance, Source
 from baton.config.sources import CONFIG_VARIABLE, Layer, Said, read_environment, read_file
 from baton.config.values import BadValueError, Base, Raw
@@ -82,14 +83,17 @@ def _load(said: "_Said", problems: list[str]) -> Loaded:
     settings, bad = _assemble(values)
     problems += bad
     if settings is not None:
-        problems += together_problems(settings)
+        problems += [*together_problems(settings), *money_problems(settings)]
     if problems or settings is None:
         raise ConfigError(tuple(dict.fromkeys(printable(problem) for problem in problems)))
     given = said.of("service-addr")
     return Loaded(
         settings,
         _provenance(said, settings),
-        tuple(warnings_about(settings, service_addr_given=given is not None and given.raw != "")),
+        (
+            *warnings_about(settings, service_addr_given=given is not None and given.raw != ""),
+            *money_warnings(settings),
+        ),
         said.config_file,
     )
 
@@ -229,11 +233,13 @@ def _assemble(values: Mapping[str, object]) -> tuple[Settings | None, list[str]]
         problems += certificate_problems(
             cast("Path | None", values["cert-file"]), cast("Path | None", values["key-file"])
         )
+    is_onchain = values.get("network", OFFCHAIN) != OFFCHAIN
     if {"eth-keystore-path", "eth-acct-addr", "data-dir"} <= values.keys():
         file, bad = find_key_file(
             cast("Path | None", values["eth-keystore-path"]),
             account=str(values["eth-acct-addr"]),
             data_dir=cast("Path", values["data-dir"]),
+            is_needed=is_onchain,
         )
         by_target["key.keystore_file"] = file
         problems += bad
@@ -242,6 +248,7 @@ def _assemble(values: Mapping[str, object]) -> tuple[Settings | None, list[str]]
     listen = cast("BindRequest", values["http-addr"])
     uri = _own_uri(listen) if values["service-addr"] is None else str(values["service-addr"])
     port = uri_endpoint(uri).port if uri else None
+    by_target["access.verify_signatures"] = is_onchain or values["verify-signatures"]
     by_target["port.service_uri"] = uri
     by_target["port.bind"] = listen.complete(host="", port=port or SERVICE_PORT)
     by_target["management.bind"] = cast("BindRequest", values["cli-addr"]).complete(
@@ -273,6 +280,7 @@ def _provenance(said: _Said, settings: Settings) -> tuple[Provenance, ...]:
     worked_out = {
         "data-dir": str(settings.data_dir),
         "service-addr": settings.port.service_uri,
+        "verify-signatures": str(settings.access.verify_signatures).lower(),
         "http-addr": str(Endpoint(bind.host, bind.port)) if bind.host else f"all interfaces, port {bind.port}",
     }
     rows: list[Provenance] = []

@@ -5,26 +5,37 @@ Units live in names. Every field here is set by exactly one row of ``config.flag
 
 from dataclasses import dataclass, field
 from enum import Enum
+from fractions import Fraction
 from pathlib import Path
 
+from baton.kernel.amounts import PriceText
 from baton.kernel.devices import NO_DEVICES, DeviceSelection
 
 __all__ = [
+    "OFFCHAIN",
     "AccessSettings",
     "BindAddress",
+    "ChainSettings",
     "EngineSettings",
+    "GatewayPrice",
     "KeySettings",
     "LifecycleSettings",
     "LogFormat",
     "LogSettings",
     "ManagementSettings",
+    "MoneySettings",
+    "PaymentSettings",
     "PortLimits",
     "PortSettings",
+    "PriceText",
     "SandboxMode",
     "Settings",
     "StorageSettings",
     "VideoSettings",
 ]
+
+OFFCHAIN = "offchain"
+"""The network that is none: no chain, no prices, no payments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +166,66 @@ class KeySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MoneySettings:
+    """Where money is on record, and what nodes that share the record have in common."""
+
+    database_url: str = field(default="", repr=False)
+    """Empty: a file in the data directory. It may hold a password. Never printed as it is."""
+    cluster_secrets: tuple[str, ...] = field(default=(), repr=False)
+    """The one in use first; at most two. Never printed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChainSettings:
+    """The chain and how it is watched; nothing of it is used off-chain."""
+
+    url: str = field(default="", repr=False)
+    """JSON-RPC endpoint. It may hold a key: never printed."""
+    controller_hex: str = ""
+    """The Controller contract, as ``0x`` and lower-case hex."""
+    polling_interval_s: float = 5.0
+    min_gas_price_wei: int = 0
+    stale_after_s: float = 120.0
+    """A chain that was not seen for this long is not believed."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayPrice:
+    """What one gateway pays instead of the price for all."""
+
+    gateway_hex: str
+    price: PriceText
+    pixels_per_unit: int
+
+
+_NO_GATEWAYS: tuple[GatewayPrice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentSettings:
+    """Prices and tickets; nothing of it is used off-chain."""
+
+    recipient_hex: str = ""
+    """Who gateways pay, as ``0x`` and lower-case hex; empty is the node's own account."""
+    price: PriceText | None = None
+    """Of ``pixels_per_unit`` pixels. Never None on a chain."""
+    pixels_per_unit: int = 1
+    price_per_gateway: tuple[GatewayPrice, ...] = _NO_GATEWAYS
+    price_feed_hex: str = "0x639fe6ab55c921f74e7fac1ee960c0b6293ba612"
+    """Contract that prices in a currency go by; empty: there is none."""
+    auto_adjust: bool = True
+    """Whether the cost of redemption is added to prices."""
+    overhead_most: Fraction = Fraction(3, 2)
+    """The largest factor by which it may raise them."""
+    ticket_ev_wei: int = 8_000_000_000
+    max_face_value_wei: int = 0
+    """0 is no limit."""
+    redeem_gas: int = 350_000
+    idle_account_s: float = 86_400.0
+    """A silent account is forgotten after this."""
+
+
+@dataclass(frozen=True, slots=True)
 class ManagementSettings:
     """The operator's port: health, status, drain, metrics."""
 
@@ -200,6 +271,14 @@ class Settings:
     storage: StorageSettings = StorageSettings()
     access: AccessSettings = AccessSettings()
     key: KeySettings = KeySettings()
+    money: MoneySettings = MoneySettings()
+    chain: ChainSettings = ChainSettings()
+    payments: PaymentSettings = PaymentSettings()
     management: ManagementSettings = ManagementSettings()
     logs: LogSettings = LogSettings()
     lifecycle: LifecycleSettings = LifecycleSettings()
+
+    @property
+    def is_onchain(self) -> bool:
+        """Whether the node lives on a chain: it is paid, and nobody is believed without a signature."""
+        return self.network != OFFCHAIN

@@ -1,5 +1,7 @@
 """Kinds of values that only the node's own settings have: its network, its limits, its verbosity. Pure."""
 
+import re
+
 from baton.config import values
 from baton.config.values import BadValueError, Base, Kind, Raw, read_text
 
@@ -20,10 +22,20 @@ def level_from_verbosity(word: str) -> str:
     return "warning" if number >= _WARNING_VERBOSITY else "error"
 
 
+_NETWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_PUBLIC_NETWORKS = frozenset({"arbitrum-one-mainnet", "mainnet", "rinkeby", "arbitrum-one-rinkeby"})
+
+
 def _read_network(raw: Raw, _base: Base) -> str:
     name = read_text(raw)
-    if name != "offchain":
-        message = f"{name!r} is not supported yet by this version; the only network is offchain"
+    if name in _PUBLIC_NETWORKS:
+        message = (
+            f"{name!r} is not supported yet by this version: it takes tickets and cannot redeem the winning ones, so "
+            "on a public network it would work for nothing; use offchain, devnet or a private network"
+        )
+        raise BadValueError(message)
+    if not _NETWORK.fullmatch(name):
+        message = "must be offchain, devnet, or the name of a private network in letters, digits, dots and dashes"
         raise BadValueError(message)
     return name
 

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import structlog
+
 from baton.jobs.callers import caller_name
 from baton.jobs.gate import Gate
 from baton.jobs.info import InfoBuilder
@@ -24,6 +26,8 @@ from baton.video.job import time_budget_s
 from baton.video.sessions import Opening
 
 __all__ = ["Admission", "AdmittedSegment", "SegmentRequest"]
+
+log = structlog.get_logger("baton.jobs")
 
 _FORBIDDEN = 403
 _INTERNAL = 500
@@ -51,7 +55,7 @@ class AdmittedSegment:
 
     request: SegmentRequest
     opening: Opening
-    info: OrchestratorInfo
+    info: OrchestratorInfo | None
     held: Admitted
     deadline: float
     """Monotonic second after which the gateway listens no more."""
@@ -95,12 +99,13 @@ class Admission:
         Raises:
             RefusedError: status and text of the first check that fails.
         """
-        token, opening = self._check(request)
+        token, opening = self.check(request)
         info = await self._terms(request, token)
         held = await self._payments.accept(
             payment=request.payment,
             session_id=token.session_id,
             estimated_px=estimated_px(request.metadata.profiles, duration_ms=request.metadata.duration_ms),
+            price_override=self._cached_price(request.payment.sender),
         )
         admitted = AdmittedSegment(
             request=request,
@@ -116,8 +121,12 @@ class Admission:
             if not admitted.settled:
                 await self._payments.release(held)
 
-    def _check(self, request: SegmentRequest) -> tuple[AuthToken, Opening]:
-        """Steps 6 to 11."""
+    def check(self, request: SegmentRequest) -> tuple[AuthToken, Opening]:
+        """Steps 6 to 11: who asks, for what, with which leave, and whether there is room.
+
+        Raises:
+            RefusedError: 403 with the text of the first that fails.
+        """
         metadata, sender = request.metadata, request.payment.sender
         if not self._senders.verify(sender, flatten_segment(metadata), metadata.signature):
             raise RefusedError(_FORBIDDEN, Text.SEGMENT_SIG)
@@ -142,12 +151,19 @@ class Admission:
             return False
         return self._streams.admits(opening, metadata.profiles)
 
-    async def _terms(self, request: SegmentRequest, token: AuthToken) -> OrchestratorInfo:
-        """Step 12: the terms that go into the answer, under the token that came in."""
+    async def _terms(self, request: SegmentRequest, token: AuthToken) -> OrchestratorInfo | None:
+        """Step 12: the terms that go into the answer, under the token that came in.
+
+        None for a session that paid before when no new terms can be made now: it goes on with those it has, as long as
+        its credit lasts (payments.md 18 item 14).
+        """
         sender = request.payment.sender
         try:
             return await self._info.build(
                 sender=sender, token=token, requested=None, price_override=self._cached_price(sender)
             )
         except RefusedError as error:
+            if self._payments.is_paid(sender=sender, session_id=token.session_id):
+                log.warning("no new terms for a session that paid", reason=error.text, detail=error.detail)
+                return None
             raise RefusedError(_INTERNAL, Text.INTERNAL, detail=error.text) from error

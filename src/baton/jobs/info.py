@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from baton.jobs.messages import AuthToken, OrchestratorInfo, Price
-from baton.jobs.ports import Payments, Signer, StoreOffers
+from baton.jobs.ports import Payments, Quote, Signer, StoreOffers
 from baton.kernel.capabilities import Capabilities
-from baton.kernel.ids import Address
+from baton.kernel.ids import Address, SessionId
 
 __all__ = ["InfoBuilder"]
 
@@ -40,6 +40,22 @@ class InfoBuilder:
         return self._capabilities()
 
     @property
+    def service_uri(self) -> str:
+        """What we call ourselves, without trailing slash."""
+        return self._service_uri
+
+    def terms_only(self, quote: Quote, token: AuthToken) -> OrchestratorInfo:
+        """An answer that tells fresh terms and nothing else (video.md 4.7)."""
+        return OrchestratorInfo(
+            transcoder=self._service_uri,
+            address=self._signer.address,
+            capabilities=Capabilities(),
+            auth_token=token,
+            ticket_params=quote.ticket_params,
+            price=quote.price,
+        )
+
+    @property
     def takes_work(self) -> bool:
         """False for an instance that only advertises others: it is always quoted as a whole (video.md 3.2 step 5)."""
         return bool(self._service_uri)
@@ -51,14 +67,20 @@ class InfoBuilder:
         token: AuthToken,
         requested: Capabilities | None,
         price_override: Price | None = None,
+        account: SessionId | None = None,
     ) -> OrchestratorInfo:
         """The answer for ``sender``; ``requested`` None quotes the node as a whole and lists all prices.
+
+        ``account`` names whose pinned price holds, where it is not the token's session.
 
         Raises:
             RefusedError: payments cannot make terms for this sender.
         """
         quote = await self._payments.quote(
-            sender=sender, session_id=token.session_id, capabilities=requested, price_override=price_override
+            sender=sender,
+            session_id=token.session_id if account is None else account,
+            capabilities=requested,
+            price_override=price_override,
         )
         storage = () if self._offers is None else (await self._offers.offer(token.session_id),)
         return OrchestratorInfo(

@@ -30,6 +30,7 @@ __all__ = [
     "RenditionRef",
     "SegmentMetadata",
     "SegmentResult",
+    "SignedNonce",
     "TicketParams",
     "flatten_segment",
 ]
@@ -69,12 +70,27 @@ class TicketParams:
 
 
 @dataclass(frozen=True, slots=True)
+class SignedNonce:
+    """What tells one ticket of a payment from the next: its nonce, and the sender's signature over the whole."""
+
+    sender_nonce: int
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Payment:
-    """The payment header of a request: who pays, at which price, and the undecoded message for the payments domain."""
+    """The payment header of a request: who pays, at which price, with which tickets.
+
+    ``ticket_params`` None means that no new tickets come, because credit lasts; round and hash in them are the
+    payment's own words on when its tickets were made, zero when it says nothing.
+    """
 
     sender: Address = ZERO_ADDRESS
     expected_price: Price | None = None
-    raw: bytes = b""
+    has_sender: bool = False
+    """Whether an address came at all; none counts as the zero address in signatures."""
+    ticket_params: TicketParams | None = None
+    tickets: tuple[SignedNonce, ...] = ()
 
 
 class ObjectStoreKind(IntEnum):
@@ -131,7 +147,10 @@ class OrchestratorRequest:
 
 @dataclass(frozen=True, slots=True)
 class OrchestratorInfo:
-    """The answer: where to send work, on what terms, with which token."""
+    """The answer: where to send work, on what terms, with which token.
+
+    ``capabilities`` is the empty offer where nothing but fresh terms is told.
+    """
 
     transcoder: str
     address: Address
@@ -155,10 +174,13 @@ class RenditionRef:
 
 @dataclass(frozen=True, slots=True)
 class SegmentResult:
-    """The body of an answered segment: renditions and a signature over them, or an error text."""
+    """The body of an answered segment: renditions and a signature over them, or an error text.
+
+    ``info`` None: the gateway goes on with the terms it has.
+    """
 
     seq: int
-    info: OrchestratorInfo
+    info: OrchestratorInfo | None
     renditions: tuple[RenditionRef, ...] = ()
     signature: bytes = b""
     error: str = ""

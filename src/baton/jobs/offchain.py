@@ -28,10 +28,33 @@ class OffchainPayments:
         del sender, session_id, capabilities, price_override
         return Quote()
 
-    async def accept(self, *, payment: Payment, session_id: SessionId, estimated_px: int) -> Admitted:
+    async def accept(
+        self, *, payment: Payment, session_id: SessionId, estimated_px: int, price_override: Price | None = None
+    ) -> Admitted:
         """Whatever was sent, nothing is owed."""
-        del estimated_px
+        del estimated_px, price_override
         return Admitted(sender=payment.sender, session_id=session_id)
+
+    async def receive(
+        self,
+        payment: Payment,
+        *,
+        key: SessionId,
+        capabilities: Capabilities | None = None,
+        price_override: Price | None = None,
+    ) -> None:
+        """Whatever was sent, nothing is owed."""
+        del payment, key, capabilities, price_override
+
+    async def refresh(self, *, sender: Address, key: SessionId) -> Quote | None:
+        """No price is ever pinned."""
+        del sender, key
+        return None
+
+    def is_paid(self, *, sender: Address, session_id: SessionId) -> bool:
+        """Nobody ever pays, and terms can always be made."""
+        del sender, session_id
+        return False
 
     async def settle(self, admitted: Admitted, *, pixels: int) -> None:
         """Nothing to debit."""

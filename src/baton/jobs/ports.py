@@ -102,8 +102,29 @@ class Payments(Protocol):
         """Terms for this sender and session; ``capabilities`` None quotes the node as a whole."""
         ...
 
-    async def accept(self, *, payment: Payment, session_id: SessionId, estimated_px: int) -> Admitted:
+    async def accept(
+        self, *, payment: Payment, session_id: SessionId, estimated_px: int, price_override: Price | None = None
+    ) -> Admitted:
         """Take the tickets of a payment, then demand a balance that covers the job; holds its estimated cost."""
+        ...
+
+    async def receive(
+        self,
+        payment: Payment,
+        *,
+        key: SessionId,
+        capabilities: Capabilities | None = None,
+        price_override: Price | None = None,
+    ) -> None:
+        """Take the tickets of a payment into an account, for work of these capabilities, and ask for nothing."""
+        ...
+
+    async def refresh(self, *, sender: Address, key: SessionId) -> Quote | None:
+        """Fresh terms at the price pinned for an account; None when none is pinned."""
+        ...
+
+    def is_paid(self, *, sender: Address, session_id: SessionId) -> bool:
+        """Whether the session has paid before: it is worth going on with when no new terms can be made."""
         ...
 
     async def settle(self, admitted: Admitted, *, pixels: int) -> None:

@@ -46,7 +46,9 @@ class TokenKeys(Protocol):
 def token_bytes(*, secret: bytes, session_id: str, expiration: int) -> bytes:
     """The 32 bytes of a token; an expiration of 0 contributes nothing to the message."""
     magnitude = abs(expiration)
-    message = session_id.encode() + magnitude.to_bytes((magnitude.bit_length() + 7) // 8, "big")
+    message = session_id.encode("utf-8", "surrogateescape") + magnitude.to_bytes(
+        (magnitude.bit_length() + 7) // 8, "big"
+    )
     return hmac.digest(secret, message, "sha256")
 
 
@@ -73,6 +75,12 @@ class TokenMint:
         session_id = SessionId(self._random_bytes(_RANDOM_BYTES).hex() + _caller_tag(secret, caller))
         expiration = int(self._clock.now()) + TOKEN_LIFETIME_S
         token = token_bytes(secret=secret, session_id=session_id, expiration=expiration)
+        return AuthToken(token=token, session_id=session_id, expiration=expiration)
+
+    def issue_for(self, session_id: SessionId) -> AuthToken:
+        """A token for a session whose name is not ours: live streams are known by the gateway's (video.md 4.7)."""
+        expiration = int(self._clock.now()) + TOKEN_LIFETIME_S
+        token = token_bytes(secret=self._keys.current, session_id=session_id, expiration=expiration)
         return AuthToken(token=token, session_id=session_id, expiration=expiration)
 
     def matches(self, token: AuthToken) -> bool:

@@ -18,7 +18,9 @@ __all__ = [
     "new_keccak",
     "personal_digest",
     "public_key_to_address",
+    "recover_hash_signer",
     "recover_signer",
+    "sign_hash",
     "sign_message",
     "verify_message",
 ]
@@ -54,7 +56,12 @@ def keccak256(data: bytes) -> bytes:
 
 def personal_digest(message: bytes) -> bytes:
     """The 32 bytes that are really signed for ``message``: its hash under the EIP-191 prefix."""
-    return keccak256(_PREFIX + keccak256(message))
+    return hash_digest(keccak256(message))
+
+
+def hash_digest(message_hash: bytes) -> bytes:
+    """The 32 bytes that are really signed for a message that is a 32-byte hash itself: a ticket's (payments.md 3)."""
+    return keccak256(_PREFIX + message_hash)
 
 
 def public_key_to_address(public_key: coincurve.PublicKey) -> bytes:
@@ -68,6 +75,11 @@ def recover_signer(message: bytes, signature: bytes) -> bytes | None:
     Refuses wrong lengths, a high ``s`` and any ``v`` other than 27 and 28: two encodings of one signature must never
     both be valid, because tickets are told apart by theirs.
     """
+    return recover_hash_signer(keccak256(message), signature)
+
+
+def recover_hash_signer(message_hash: bytes, signature: bytes) -> bytes | None:
+    """The address that signed a 32-byte hash as it is, without hashing it again; None as in ``recover_signer``."""
     if len(signature) != SIGNATURE_BYTES:
         return None
     if int.from_bytes(signature[32:64], "big") > SECP256K1_HALF_ORDER:
@@ -77,7 +89,7 @@ def recover_signer(message: bytes, signature: bytes) -> bytes | None:
         return None
     compact = signature[:64] + bytes([v - _V_VALUES[0]])
     try:
-        key = coincurve.PublicKey.from_signature_and_message(compact, personal_digest(message), hasher=None)
+        key = coincurve.PublicKey.from_signature_and_message(compact, hash_digest(message_hash), hasher=None)
     except ValueError:
         return None
     return public_key_to_address(key)
@@ -90,5 +102,10 @@ def verify_message(address: bytes, message: bytes, signature: bytes) -> bool:
 
 def sign_message(private_key: bytes, message: bytes) -> bytes:
     """Sign ``message`` with a 32-byte private key: 65 bytes, deterministic (RFC 6979), low ``s``, ``v`` 27 or 28."""
-    recoverable = coincurve.PrivateKey(private_key).sign_recoverable(personal_digest(message), hasher=None)
+    return sign_hash(private_key, keccak256(message))
+
+
+def sign_hash(private_key: bytes, message_hash: bytes) -> bytes:
+    """Sign a 32-byte hash as it is, as tickets are signed; otherwise as ``sign_message``."""
+    recoverable = coincurve.PrivateKey(private_key).sign_recoverable(hash_digest(message_hash), hasher=None)
     return recoverable[:64] + bytes([recoverable[64] + _V_VALUES[0]])

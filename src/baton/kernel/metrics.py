@@ -16,7 +16,7 @@ __all__ = ["METRICS", "OPEN_LABELS", "OTHER", "STREAM_LABEL", "Metric", "MetricK
 STREAM_LABEL = "manifest_id"
 """The label that is exported only with ``--metrics-per-stream``, and only while its stream runs."""
 
-OPEN_LABELS: Mapping[str, int] = MappingProxyType({STREAM_LABEL: 500, "profiles": 64})
+OPEN_LABELS: Mapping[str, int] = MappingProxyType({STREAM_LABEL: 500, "profiles": 64, "sender": 200})
 """Labels whose values come from the wire, and how many values of each are told apart."""
 
 OTHER = "other"
@@ -75,6 +75,7 @@ _SECONDS = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 8.0, 10.0,
 _TRANSFER_S = (0.05, 0.1, 0.15, 0.2, 0.35, 0.5, 1.0, 1.5, 2.0, 5.0, 10.0)
 _SEGMENT_S = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 10.0, 15.0, 20.0)
 _TRANSCODE_S = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 10.0)
+_COMMIT_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _SCORE = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 10.0, 15.0, 20.0, 40.0)
 _G, _C, _H = MetricKind.GAUGE, MetricKind.COUNTER, MetricKind.HISTOGRAM
 _M = (STREAM_LABEL,)
@@ -97,12 +98,39 @@ _KNOWN = (
         "transcode_score", _H, "Segment duration over transcode time; below 1 is slower than real time", _WORK, _SCORE
     ),
     Metric("mil_pixels_processed", _C, "Encoded pixels delivered, in millions", _M),
+    Metric("tickets_recv", _C, "Tickets accepted and credited", zeros=_ONCE),
+    Metric("ticket_value_recv", _C, "Expected value of the tickets credited, in gwei", zeros=_ONCE),
+    Metric(
+        "payment_recv_errors",
+        _C,
+        "Payments or tickets refused, by check",
+        ("error_code",),
+        zeros=_from_zero(
+            *("sender_missing", "sender_info", "sender_unlocking", "recipient_inactive", "expected_price", "recipient"),
+            *("sender", "recipient_rand", "signature", "nonce_seen", "nonces_too_many", "params_expired"),
+        ),
+    ),
+    Metric("current_round", _G, "Last initialized round"),
+    Metric("suggested_gas_price", _G, "Gas price that quotes go by, in gwei"),
+    Metric("transcoding_price", _G, "Price last quoted, in wei per pixel"),
+    Metric("gateway_max_float", _G, "Largest face value a gateway can back, in gwei", ("sender",)),
+    Metric("gateway_ticket_face_value", _G, "Face value last quoted to a gateway, in gwei", ("sender",)),
     Metric("winning_tickets_recv", _C, "Winning tickets received; none off-chain", zeros=_ONCE),
     Metric("value_redeemed", _C, "Face value of redeemed tickets in gwei; none off-chain", zeros=_ONCE),
 )
 """Known to the network's dashboards."""
 
 _OURS = (
+    Metric("chain_l1_block", _G, "L1 block of the newest block seen"),
+    Metric("chain_view_age_seconds", _G, "Seconds since the chain was last read"),
+    Metric("recipient_active", _G, "1 while the ticket recipient is in the active set"),
+    Metric(
+        "quote_failures_total",
+        _C,
+        "Quotes that could not be made, by reason",
+        ("reason",),
+        zeros=_from_zero("insufficient_reserve", "price", "no_chain_state", "other"),
+    ),
     Metric(
         "discovery_requests_total",
         _C,
@@ -209,6 +237,11 @@ _OURS = (
         ("owner",),
         zeros=_from_zero("own", "gateway"),
     ),
+    Metric("tickets_pending", _G, "Winning tickets on record that are neither paid nor given up"),
+    Metric("tickets_pending_value", _G, "Face value of the winning tickets that wait, in gwei"),
+    Metric("database_waiting", _G, "Changes of money that are not on record yet", zeros=_ONCE),
+    Metric("database_commit_time_seconds", _H, "Time to put changes that waited together on record", (), _COMMIT_S),
+    Metric("database_failures_total", _C, "Commits that could not be put on record", zeros=_ONCE),
     Metric("spool_bytes", _G, "Bytes of segments on disk until their work is done"),
     Metric("port_connections", _G, "Open connections on the service port"),
     Metric("port_refusals_total", _C, "Connections or streams cut on the service port, by reason", ("reason",)),

@@ -36,9 +36,11 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "livepeer-bench": Command(
             "baton.ops.commands.livepeer_bench:command", "Measure one load by the flags of livepeer_bench."
         ),
+        "devnet": Command("baton.ops.commands.devnet:command", "Run a local chain with the protocol on it."),
         "status": Command("baton.ops.commands.status:command", "Show what the node on this machine is doing."),
         "drain": Command("baton.ops.commands.drain:drain", "Take no new streams; those that run go on."),
         "undrain": Command("baton.ops.commands.drain:undrain", "Take new streams again."),
+        "migrate": Command("baton.ops.commands.migrate:command", "Bring the database of money up to date."),
         "version": Command("baton.ops.commands.version:command", "Print the versions."),
     }
 )

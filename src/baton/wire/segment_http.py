@@ -17,7 +17,7 @@ from baton.wire.codec import encode_segment_result
 from baton.wire.headers import PAYMENT_HEADER, SEGMENT_HEADER, payment_from_header, segment_from_header
 from baton.wire.replies import Receive, Scope, Send, send_body, send_error, start
 
-__all__ = ["ClientGoneError", "SegmentRoute"]
+__all__ = ["ClientGoneError", "SegmentRoute", "peer_host", "read_segment_request"]
 
 log = structlog.get_logger("baton.wire")
 
@@ -42,14 +42,13 @@ class SegmentRoute:
             async with asyncio.TaskGroup() as group:
                 await self._serve(scope, receive, send, group)
         except* ClientGoneError:
-            log.info("client went away", peer=_peer_host(scope))
+            log.info("client went away", peer=peer_host(scope))
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, group: asyncio.TaskGroup) -> None:
-        peer_host = _peer_host(scope)
         try:
-            request = self._read_headers(scope, peer_host)
+            request = read_segment_request(scope, arrived=self._clock.monotonic())
         except RefusedError as error:
-            self._desk.refused(error, peer_host=peer_host)
+            self._desk.refused(error, peer_host=peer_host(scope))
             await send_error(send, error.status, error.text)
             return
         watchers: list[asyncio.Task[None]] = []
@@ -67,19 +66,24 @@ class SegmentRoute:
         for watcher in watchers:
             watcher.cancel()
 
-    def _read_headers(self, scope: Scope, peer_host: str) -> SegmentRequest:
-        """Steps 1 to 5; the payment header comes first."""
-        headers = _first_values(scope)
-        payment = payment_from_header(headers.get(PAYMENT_HEADER, b""))
-        metadata = segment_from_header(headers.get(SEGMENT_HEADER, b""))
-        return SegmentRequest(
-            payment=payment,
-            metadata=metadata,
-            content_type=headers.get("content-type", b"").decode("latin-1"),
-            peer_host=peer_host,
-            arrived=self._clock.monotonic(),
-            client=headers.get("x-forwarded-for", b"").decode("latin-1").partition(",")[0].strip(),
-        )
+
+def read_segment_request(scope: Scope, *, arrived: float) -> SegmentRequest:
+    """Steps 1 to 5: the two headers as values; the payment header comes first.
+
+    Raises:
+        RefusedError: status and text of what cannot be read.
+    """
+    headers = _first_values(scope)
+    payment = payment_from_header(headers.get(PAYMENT_HEADER, b""))
+    metadata = segment_from_header(headers.get(SEGMENT_HEADER, b""))
+    return SegmentRequest(
+        payment=payment,
+        metadata=metadata,
+        content_type=headers.get("content-type", b"").decode("latin-1"),
+        peer_host=peer_host(scope),
+        arrived=arrived,
+        client=headers.get("x-forwarded-for", b"").decode("latin-1").partition(",")[0].strip(),
+    )
 
 
 def _first_values(scope: Scope) -> dict[str, bytes]:
@@ -90,7 +94,8 @@ def _first_values(scope: Scope) -> dict[str, bytes]:
     return values
 
 
-def _peer_host(scope: Scope) -> str:
+def peer_host(scope: Scope) -> str:
+    """Address of the peer, or of the proxy in front of us."""
     client = scope.get("client")
     return str(client[0]) if client else ""
 

@@ -62,7 +62,7 @@ def test_words_about_the_run_itself() -> None:
         (["-maxSessions=3"], "unknown option -maxSessions; did you mean --max-sessions?"),
         (["-serviceAddr", "a:1"], "unknown option -serviceAddr; did you mean --service-addr?"),
         (["-verifySignatures"], "unknown option -verifySignatures; did you mean --verify-signatures?"),
-        (["--ticketEV", "1"], "unknown option --ticketEV; --ticket-ev is not supported yet by this version"),
+        (["--gasLimit", "1"], "unknown option --gasLimit; --gas-limit is not supported yet by this version"),
         (["-netint", "0"], "unknown option -netint; --netint is not supported yet by this version"),
         (["-nvidia", "0"], "unknown option -nvidia; did you mean --nvidia?"),
         (["-reward"], "unknown option -reward; --reward is not supported yet by this version"),
@@ -87,12 +87,12 @@ def test_mistakes(words: list[str], problem: str) -> None:
 
 def test_all_mistakes_of_a_line_are_found_at_once() -> None:
     line = read_command_line(
-        ["--netint", "0,1", "--monitor", "--maxSessions", "3", "--eth-url", "https://x", "--reward", "extra"]
+        ["--netint", "0,1", "--monitor", "--maxSessions", "3", "--redeemer-addr", "https://x", "--reward", "extra"]
     )
     assert line.problems == (
         "--netint is not supported yet by this version",
         "unknown option --maxSessions; did you mean --max-sessions?",
-        "--eth-url is not supported yet by this version",
+        "--redeemer-addr is not supported yet by this version",
         "--reward is not supported yet by this version",
         "unexpected argument 'extra'",
     )

@@ -150,8 +150,8 @@ def test_flag_without_feature_is_refused_by_name_alone(operator: Operator, row: 
 
 
 def test_the_texts_of_a_refusal(operator: Operator) -> None:
-    assert operator.problems(*COMBINED, "-ethUrl", "https://user:pass@rpc.example/key", "-rtmpAddr", ":1935") == (
-        "-ethUrl is not supported yet by this version",
+    assert operator.problems(*COMBINED, "-redeemerAddr", "https://user:pass@rpc.example/key", "-rtmpAddr", ":1935") == (
+        "-redeemerAddr is not supported yet by this version",
         "-rtmpAddr is a setting of gateways and has no meaning for an orchestrator",
     )
 
@@ -177,7 +177,7 @@ def test_default_of_a_missing_feature_asks_for_nothing(operator: Operator, words
     assert operator.combined(*words).settings == operator.combined().settings
 
 
-@pytest.mark.parametrize("words", [["-reward=false"], ["-minGasPrice", "0"], ["-pricePerUnit", "0"], ["-httpIngest=0"]])
+@pytest.mark.parametrize("words", [["-reward=false"], ["-localVerify=false"], ["-httpIngest=0"]])
 def test_given_is_not_unset_where_that_matters(operator: Operator, words: list[str]) -> None:
     row = SPELLINGS[words[0].lstrip("-").partition("=")[0]]
     assert operator.problems(*COMBINED, *words) == (f"-{row.name} {row.refusal}",)
@@ -253,16 +253,19 @@ def test_every_problem_at_once_in_the_operator_s_spelling(operator: Operator) ->
     problems = operator.problems(
         *(*COMBINED, "-config", path, "-redeemerAddr", "x", "-serviceAddr", "https://", "extra"),
         *("-httpAddr", "ftp://x:1", "-cert-file", "gone.pem", "-key-file", "gone.pem"),
-        environ={"LP_TICKETEV": "1", "LP_V": "loud"},
+        environ={"LP_GASLIMIT": "1", "LP_V": "loud"},
     )
     gone = operator.directory / "gone.pem"
-    only = "the only network is offchain"
+    why = (
+        "it takes tickets and cannot redeem the winning ones, so on a public network it would work for nothing; "
+        "use offchain, devnet or a private network"
+    )
     assert problems == (
         "unexpected argument 'extra'",
         f"Error parsing config: {path}:2: unknown setting maxSesions; did you mean maxSessions?",
         "-redeemerAddr is not supported yet by this version",
-        "-ticketEV is not supported yet by this version; it is given by environment (LP_TICKETEV)",
-        f"-network 'mainnet' is not supported yet by this version; {only}; got 'mainnet' from file ({path}:1)",
+        "-gasLimit is not supported yet by this version; it is given by environment (LP_GASLIMIT)",
+        f"-network 'mainnet' is not supported yet by this version: {why}; got 'mainnet' from file ({path}:1)",
         "-serviceAddr must have a host; got 'https://' from command line (-serviceAddr)",
         "unsupported -httpAddr scheme \"ftp\"; got 'ftp://x:1' from command line (-httpAddr)",
         "-v must be one of error, warning, info, debug; got 'loud' from environment (LP_V)",

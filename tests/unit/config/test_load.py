@@ -81,14 +81,14 @@ def test_all_problems_of_all_sources_at_once(place: Place) -> None:
     environ = {
         "BATON_ENGINE_CHILDREN": "0",
         "BATON_MAX_SESSION": "3",
-        "BATON_ETH_URL": "https://x",
+        "BATON_REDEEMER_ADDR": "https://x",
         "BATON_TEST_X": "y",
     }
-    found = place.problems("--config", str(path), "--http-addr", "ftp://x", "--price-per-unit", "1", environ=environ)
+    found = place.problems("--config", str(path), "--http-addr", "ftp://x", "--gas-limit", "1", environ=environ)
     assert found == (
-        "--price-per-unit is not supported yet by this version",
-        "environment variable BATON_ETH_URL: --eth-url is not supported yet by this version",
+        "--gas-limit is not supported yet by this version",
         "unknown environment variable BATON_MAX_SESSION; did you mean BATON_MAX_SESSIONS?",
+        "environment variable BATON_REDEEMER_ADDR: --redeemer-addr is not supported yet by this version",
         f"{path}:2: unknown setting max_sessions; did you mean max-sessions?",
         f"{path}:3: netint is not supported yet by this version",
         f"{path}:4: rtmp-addr is a setting of gateways and has no meaning for an orchestrator",
@@ -237,9 +237,17 @@ def test_limits_that_contradict_each_other(place: Place) -> None:
     assert "is above --max-connections (10)" in place.problem("--max-connections", "10")
 
 
-@pytest.mark.parametrize("network", ["arbitrum-one-mainnet", "rinkeby", "", "../../etc"])
-def test_other_networks_are_refused(place: Place, network: str) -> None:
-    assert "is not supported yet by this version" in place.problem("--network", network)
+@pytest.mark.parametrize("network", ["arbitrum-one-mainnet", "mainnet", "rinkeby", "arbitrum-one-rinkeby"])
+def test_public_networks_are_refused_with_the_reason(place: Place, network: str) -> None:
+    problem = place.problem("--network", network)
+    assert "is not supported yet by this version: it takes tickets and cannot redeem the winning ones" in problem
+
+
+@pytest.mark.parametrize("network", ["", "../../etc", "a/b", ".hidden", "n" * 64, "two words"])
+def test_network_is_a_name(place: Place, network: str) -> None:
+    assert place.problem("--network", network).startswith(
+        "--network must be offchain, devnet, or the name of a private"
+    )
 
 
 def test_sessions_by_automatic_choice_are_refused_with_a_transcoder(place: Place) -> None:

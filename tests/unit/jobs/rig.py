@@ -48,6 +48,9 @@ class Ledger:
         self.accepted: list[int] = []
         self.settled: list[int] = []
         self.released = 0
+        self.received: list[str] = []
+        self.paid: set[str] = set()
+        """Sessions that paid before."""
         self.refuse_quote: RefusedError | None = None
         self.refuse_payment: RefusedError | None = None
         self.capability_prices: tuple[Price, ...] = ()
@@ -65,11 +68,36 @@ class Ledger:
             raise self.refuse_quote
         return Quote(price=price_override, capability_prices=self.capability_prices)
 
-    async def accept(self, *, payment: Payment, session_id: SessionId, estimated_px: int) -> Admitted:
+    async def accept(
+        self, *, payment: Payment, session_id: SessionId, estimated_px: int, price_override: Price | None = None
+    ) -> Admitted:
+        del price_override
         if self.refuse_payment is not None:
             raise self.refuse_payment
         self.accepted.append(estimated_px)
         return Admitted(sender=payment.sender, session_id=session_id)
+
+    async def receive(
+        self,
+        payment: Payment,
+        *,
+        key: SessionId,
+        capabilities: Capabilities | None = None,
+        price_override: Price | None = None,
+    ) -> None:
+        del payment, capabilities, price_override
+        if self.refuse_payment is not None:
+            raise self.refuse_payment
+        self.received.append(key)
+
+    async def refresh(self, *, sender: Address, key: SessionId) -> Quote | None:
+        if key not in self.paid:
+            return None
+        return await self.quote(sender=sender, session_id=key, capabilities=None)
+
+    def is_paid(self, *, sender: Address, session_id: SessionId) -> bool:
+        del sender
+        return session_id in self.paid
 
     async def settle(self, admitted: Admitted, *, pixels: int) -> None:
         del admitted

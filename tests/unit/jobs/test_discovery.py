@@ -142,6 +142,7 @@ def test_the_price_of_the_webhook_reaches_both_answers() -> None:
         info = await ask(rig)
         assert info.price == rig.webhook.price
         result = await rig.send(rig.request(rig.metadata(token=info.auth_token)))
+        assert result.info is not None
         assert result.info.price == rig.webhook.price
 
     scenario(body)

@@ -36,6 +36,7 @@ def test_a_segment_is_answered_kept_settled_and_its_file_removed() -> None:
         assert metadata.auth_token is not None
         session = metadata.auth_token.session_id
         assert list(rig.store.saved) == [f"{session}/{p.name}/5.ts" for p in PROFILES]
+        assert result.info is not None
         assert result.info.auth_token == metadata.auth_token
         assert result.signature == b""
         assert rig.accepted == 1
@@ -359,5 +360,21 @@ def test_a_store_that_never_answers_holds_its_turn_no_longer_than_the_gateway_wa
         assert result.error == Text.IO_ERROR
         assert rig.ledger.released == 1
         assert rig.streams.busy == 0
+
+    scenario(body)
+
+
+def test_a_session_that_paid_goes_on_when_no_new_terms_can_be_made() -> None:
+    async def body() -> None:
+        rig = Rig()
+        rig.ledger.refuse_quote = RefusedError(500, "insufficient sender reserve")
+        metadata = rig.metadata(seq=1)
+        with pytest.raises(RefusedError, match="Internal Server Error"):
+            await rig.send(rig.request(metadata))
+        assert metadata.auth_token is not None
+        rig.ledger.paid.add(metadata.auth_token.session_id)
+        result = await rig.send(rig.request(metadata))
+        assert (result.error, result.info) == ("", None)
+        assert result.renditions
 
     scenario(body)

@@ -33,7 +33,10 @@ from baton.wire.pb import lp_rpc_pb2 as pb
 
 TOKEN = AuthToken(token=b"t" * 32, session_id=SessionId("session"), expiration=1_700_000_000)
 PLAIN = OrchestratorInfo(
-    transcoder="https://o.example:8935", address=Address(b"\x07" * 20), capabilities=Capabilities(), auth_token=TOKEN
+    transcoder="https://o.example:8935",
+    address=Address(b"\x07" * 20),
+    capabilities=Capabilities(bits=(1,), capacities={0: 1}),
+    auth_token=TOKEN,
 )
 TICKET = TicketParams(
     recipient=b"\x01" * 20,
@@ -136,3 +139,8 @@ def test_addresses_of_any_length_mean_their_last_twenty_bytes(raw: bytes, addres
 @pytest.mark.parametrize("raw", [b"", b"abcdef", "\u202eé".encode(), b"\xff\xfe\x00", bytes(range(256))])
 def test_bytes_of_a_manifest_id_survive(raw: bytes) -> None:
     assert manifest_id_bytes(manifest_id_from_wire(raw)) == raw
+
+
+def test_fresh_terms_alone_say_nothing_of_capabilities() -> None:
+    told = encode_orchestrator_info(replace(PLAIN, capabilities=Capabilities()))
+    assert not pb.OrchestratorInfo.FromString(told).HasField("capabilities")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from baton.jobs.messages import Payment
+from baton.jobs.messages import Payment, Price
 from baton.jobs.ports import Admitted, SpooledSegment
 from baton.kernel.ids import SessionId
 from baton.kernel.metrics import SilentMetrics
@@ -33,9 +33,13 @@ class SlowLedger(Ledger):
         super().__init__()
         self.held = 0
 
-    async def accept(self, *, payment: Payment, session_id: SessionId, estimated_px: int) -> Admitted:
+    async def accept(
+        self, *, payment: Payment, session_id: SessionId, estimated_px: int, price_override: Price | None = None
+    ) -> Admitted:
         await steps(2)
-        admitted = await super().accept(payment=payment, session_id=session_id, estimated_px=estimated_px)
+        admitted = await super().accept(
+            payment=payment, session_id=session_id, estimated_px=estimated_px, price_override=price_override
+        )
         self.held += 1
         return admitted
 

@@ -8,10 +8,12 @@ from baton.wire.codec.discovery import (
     decode_end_session,
     decode_orchestrator_info,
     decode_orchestrator_request,
+    decode_payment_result,
     decode_ping,
     encode_end_session,
     encode_orchestrator_info,
     encode_orchestrator_request,
+    encode_payment_result,
     encode_ping,
 )
 from baton.wire.codec.parts import UnreadableError, decode_capabilities, encode_capabilities
@@ -33,6 +35,7 @@ __all__ = [
     "decode_orchestrator_info",
     "decode_orchestrator_request",
     "decode_payment",
+    "decode_payment_result",
     "decode_ping",
     "decode_segment_data",
     "decode_segment_result",
@@ -41,6 +44,7 @@ __all__ = [
     "encode_orchestrator_info",
     "encode_orchestrator_request",
     "encode_payment",
+    "encode_payment_result",
     "encode_ping",
     "encode_segment_data",
     "encode_segment_result",

@@ -1,6 +1,7 @@
 """Messages of discovery: a gateway's question, our terms, and the end of a session (video.md 2.1)."""
 
 from baton.jobs.messages import AuthToken, OrchestratorInfo, OrchestratorRequest
+from baton.kernel.capabilities import Capabilities
 from baton.kernel.ids import address_from_wire
 from baton.wire.codec.parts import (
     capabilities_from_pb,
@@ -58,12 +59,13 @@ def info_to_pb(info: OrchestratorInfo) -> pb.OrchestratorInfo:
     message = pb.OrchestratorInfo(
         transcoder=info.transcoder,
         address=bytes(info.address),
-        capabilities=capabilities_to_pb(info.capabilities),
         auth_token=token_to_pb(info.auth_token),
         nodes=info.nodes,
         storage=[offer_to_pb(offer) for offer in info.storage],
         capabilities_prices=[price_to_pb(price) for price in info.capability_prices],
     )
+    if info.capabilities != Capabilities():
+        message.capabilities.CopyFrom(capabilities_to_pb(info.capabilities))
     if info.price is not None:
         message.price_info.CopyFrom(price_to_pb(info.price))
     if info.ticket_params is not None:
@@ -96,6 +98,20 @@ def decode_orchestrator_info(data: bytes) -> OrchestratorInfo:
     message = pb.OrchestratorInfo()
     parse(message, data)
     return info_from_pb(message)
+
+
+def encode_payment_result(info: OrchestratorInfo) -> bytes:
+    """The answer to a payment: fresh terms."""
+    message = pb.PaymentResult()
+    message.info.CopyFrom(info_to_pb(info))
+    return message.SerializeToString(deterministic=True)
+
+
+def decode_payment_result(data: bytes) -> OrchestratorInfo:
+    """The fresh terms in the answer to a payment; raises ``UnreadableError``."""
+    message = pb.PaymentResult()
+    parse(message, data)
+    return info_from_pb(message.info)
 
 
 def decode_end_session(data: bytes) -> AuthToken | None:

@@ -1,6 +1,8 @@
 """Messages of segments: payment and metadata of a request, and the result in its answer (video.md 2.2, 4.4)."""
 
-from baton.jobs.messages import Payment, RenditionRef, SegmentMetadata, SegmentResult
+from dataclasses import replace
+
+from baton.jobs.messages import Payment, RenditionRef, SegmentMetadata, SegmentResult, SignedNonce
 from baton.kernel.errors import RefusedError, Text
 from baton.kernel.ids import address_from_wire, manifest_id_bytes, manifest_id_from_wire
 from baton.kernel.profiles import EncoderProfile, OutputFormat, VideoCodec, VideoProfile
@@ -14,6 +16,8 @@ from baton.wire.codec.parts import (
     parse,
     price_from_pb,
     price_to_pb,
+    ticket_params_from_pb,
+    ticket_params_to_pb,
     token_from_pb,
     token_to_pb,
 )
@@ -48,16 +52,32 @@ def decode_payment(data: bytes) -> Payment:
     """The payment of a request; no bytes are an empty payment. Raises ``UnreadableError``."""
     message = pb.Payment()
     parse(message, data)
+    params = None
+    if message.HasField("ticket_params"):
+        # When the tickets were made stands beside the terms here, not in them (payments.md 2).
+        params = replace(
+            ticket_params_from_pb(message.ticket_params),
+            creation_round=message.expiration_params.creation_round,
+            creation_round_block_hash=message.expiration_params.creation_round_block_hash,
+        )
     return Payment(
         sender=address_from_wire(message.sender),
         expected_price=price_from_pb(message.expected_price) if message.HasField("expected_price") else None,
-        raw=data,
+        has_sender=bool(message.sender),
+        ticket_params=params,
+        tickets=tuple(SignedNonce(row.sender_nonce, row.sig) for row in message.ticket_sender_params),
     )
 
 
 def encode_payment(payment: Payment) -> bytes:
-    """A payment without tickets."""
+    """A payment as a gateway sends it: the terms without their last field, which stands beside them."""
     message = pb.Payment(sender=bytes(payment.sender))
+    if payment.ticket_params is not None:
+        message.ticket_params.CopyFrom(ticket_params_to_pb(payment.ticket_params))
+        message.expiration_params.CopyFrom(message.ticket_params.expiration_params)
+        message.ticket_params.ClearField("expiration_params")
+    for ticket in payment.tickets:
+        message.ticket_sender_params.add(sender_nonce=ticket.sender_nonce, sig=ticket.signature)
     if payment.expected_price is not None:
         message.expected_price.CopyFrom(price_to_pb(payment.expected_price))
     return message.SerializeToString(deterministic=True)
@@ -171,7 +191,9 @@ def encode_segment_data(metadata: SegmentMetadata) -> bytes:
 
 def encode_segment_result(result: SegmentResult) -> bytes:
     """The body of an answered segment: error text or renditions, and always fresh terms."""
-    message = pb.TranscodeResult(seq=result.seq, info=info_to_pb(result.info))
+    message = pb.TranscodeResult(seq=result.seq)
+    if result.info is not None:
+        message.info.CopyFrom(info_to_pb(result.info))
     if result.error:
         message.error = result.error
         return message.SerializeToString(deterministic=True)
@@ -192,7 +214,7 @@ def decode_segment_result(data: bytes) -> SegmentResult:
     parse(message, data)
     return SegmentResult(
         seq=message.seq,
-        info=info_from_pb(message.info),
+        info=info_from_pb(message.info) if message.HasField("info") else None,
         renditions=tuple(
             RenditionRef(url=row.url, pixels=row.pixels, perceptual_hash_url=row.perceptual_hash_url)
             for row in message.data.segments

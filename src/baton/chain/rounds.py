@@ -1,0 +1,233 @@
+"""Rounds, L1 blocks, gas and our own standing as last polled: the payments domain's view of the chain (chain.md 9).
+
+One poll reads everything at one block, so that no two facts are of different moments. A poll that fails changes
+nothing; after a while without one the view is stale, and nothing may be promised by it.
+"""
+
+import asyncio
+from dataclasses import dataclass
+
+import structlog
+
+from baton.chain.abi import Function
+from baton.chain.contracts import Contracts
+from baton.chain.gas import GasAverage
+from baton.chain.rpc import Call, JsonRpc, quantity
+from baton.kernel.clock import Clock
+from baton.kernel.ids import Address
+from baton.kernel.metrics import Metrics
+from baton.payments.ports import ChainUnavailableError
+
+__all__ = ["ARBITRUM_ONE", "ChainHead", "RoundWatch"]
+
+log = structlog.get_logger("baton.chain")
+
+ARBITRUM_ONE = 42161
+
+_LAST_ROUND = Function("lastInitializedRound")
+_BLOCK_HASH = Function("blockHashForRound", ("uint256",), ("bytes32",))
+_POOL_SIZE = Function("getTranscoderPoolSize")
+_TRANSCODER = Function("getTranscoder", ("address",), ("uint256",) * 10)
+_ACTIVATION, _DEACTIVATION = 4, 5
+_NO_HASH = bytes(32)
+_WEI_PER_GWEI = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class ChainHead:
+    """What one poll found."""
+
+    block: int
+    l1_block: int
+    last_initialized_round: int
+    round_block_hash: bytes
+    previous_round_block_hash: bytes
+    pool_size: int
+    activation_round: int
+    deactivation_round: int
+
+
+class RoundWatch:
+    """Satisfies ``RoundView`` for one recipient. Belongs to the event loop."""
+
+    def __init__(
+        self,
+        *,
+        rpc: JsonRpc,
+        contracts: Contracts,
+        recipient: Address,
+        chain_id: int,
+        gas: GasAverage,
+        interval_s: float,
+        stale_after_s: float,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        """``interval_s`` between two polls; after ``stale_after_s`` without a good one the view counts no more."""
+        self._rpc = rpc
+        self._contracts = contracts
+        self._recipient = recipient
+        self._chain_id = chain_id
+        self._gas = gas
+        self._interval_s = interval_s
+        self._stale_after_s = stale_after_s
+        self._clock = clock
+        self._metrics = metrics
+        self._head: ChainHead | None = None
+        self._seen_at = 0.0
+        self._failing = False
+
+    async def start(self) -> None:
+        """The first poll.
+
+        Raises:
+            ChainUnavailableError: the chain cannot be read; a node without it has nothing to promise.
+        """
+        await self.poll()
+
+    async def run(self) -> None:
+        """Service body: poll until cancelled."""
+        while True:
+            await asyncio.sleep(self._interval_s)
+            try:
+                await self.poll()
+            except ChainUnavailableError as error:
+                self._tell_trouble(error)
+            self._metrics.set("chain_view_age_seconds", self.age_s)
+
+    async def poll(self) -> None:
+        """Read the chain once.
+
+        Raises:
+            ChainUnavailableError: it cannot be read; the view stays as it was.
+        """
+        block, l1_block, gas_price_wei = await self._read_head()
+        at = hex(block)
+        contracts = self._contracts
+        answers = await self._rpc.batch(
+            [
+                _LAST_ROUND.call(contracts.rounds_manager, block=at),
+                _POOL_SIZE.call(contracts.bonding_manager, block=at),
+                _TRANSCODER.call(contracts.bonding_manager, self._recipient, block=at),
+            ]
+        )
+        (number,), (pool_size,) = _LAST_ROUND.read(answers[0]), _POOL_SIZE.read(answers[1])
+        standing = _TRANSCODER.read(answers[2])
+        hashes = await self._hashes(number, at)
+        head = ChainHead(
+            block=block,
+            l1_block=l1_block,
+            last_initialized_round=number,
+            round_block_hash=hashes[0],
+            previous_round_block_hash=hashes[1],
+            pool_size=pool_size,
+            activation_round=standing[_ACTIVATION],
+            deactivation_round=standing[_DEACTIVATION],
+        )
+        self._gas.take(gas_price_wei)
+        self._learn(head)
+
+    async def _read_head(self) -> tuple[int, int, int]:
+        """Number of the newest block, the L1 block it knows, and the gas price."""
+        header, gas_price = await self._rpc.batch(
+            [Call("eth_getBlockByNumber", ("latest", False)), Call("eth_gasPrice")]
+        )
+        for answer in (header, gas_price):
+            if isinstance(answer, ChainUnavailableError):
+                raise answer
+        if not isinstance(header, dict):
+            message = "the endpoint knows no newest block"
+            raise ChainUnavailableError(message)
+        block = quantity(header.get("number"))
+        told = header.get("l1BlockNumber")
+        if told is None and self._chain_id == ARBITRUM_ONE:
+            # Without it every quote would look expired and every round over.
+            message = "the endpoint leaves out l1BlockNumber, which Arbitrum's headers have"
+            raise ChainUnavailableError(message)
+        return block, block if told is None else quantity(told), quantity(gas_price)
+
+    async def _hashes(self, number: int, at: str) -> tuple[bytes, bytes]:
+        """Block hashes of a round and of the one before; known ones are not asked again."""
+        head = self._head
+        if head is not None and head.last_initialized_round == number and head.round_block_hash != _NO_HASH:
+            return head.round_block_hash, head.previous_round_block_hash
+        manager = self._contracts.rounds_manager
+        wanted = (number, max(number - 1, 0))
+        answers = await self._rpc.batch([_BLOCK_HASH.call(manager, each, block=at) for each in wanted])
+        (current,), (before,) = (_BLOCK_HASH.read(answer) for answer in answers)
+        return current, before
+
+    def _learn(self, head: ChainHead) -> None:
+        before = self._head
+        self._head = head
+        self._seen_at = self._clock.monotonic()
+        if self._failing:
+            self._failing = False
+            log.info("chain can be read again", block=head.block)
+        if before is None or before.last_initialized_round != head.last_initialized_round:
+            log.info("round", number=head.last_initialized_round, l1_block=head.l1_block, active=self._stands(head))
+        elif self._stands(before) != self._stands(head):
+            log.warning("our standing changed", active=self._stands(head), round=head.last_initialized_round)
+        self._metrics.set("chain_l1_block", head.l1_block)
+        self._metrics.set("current_round", head.last_initialized_round)
+        self._metrics.set("recipient_active", 1.0 if self._stands(head) else 0.0)
+        self._metrics.set("suggested_gas_price", self._gas.price_wei / _WEI_PER_GWEI)
+
+    def _tell_trouble(self, error: ChainUnavailableError) -> None:
+        """Said once per bad time."""
+        if not self._failing:
+            self._failing = True
+            log.warning("chain cannot be read", reason=str(error), stale_after_s=self._stale_after_s)
+
+    @staticmethod
+    def _stands(head: ChainHead) -> bool:
+        return head.activation_round <= head.last_initialized_round < head.deactivation_round
+
+    # The view.
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the last good poll."""
+        return self._clock.monotonic() - self._seen_at
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the last good poll is recent enough to promise anything by it."""
+        return self._head is not None and self.age_s <= self._stale_after_s
+
+    @property
+    def head(self) -> ChainHead:
+        """What the last good poll found; ``start`` comes first."""
+        if self._head is None:
+            message = "the chain was never read"
+            raise RuntimeError(message)
+        return self._head
+
+    @property
+    def last_initialized_round(self) -> int:
+        """Number of the round."""
+        return self.head.last_initialized_round
+
+    @property
+    def round_block_hash(self) -> bytes:
+        """32 bytes that the chain stored for it."""
+        return self.head.round_block_hash
+
+    @property
+    def previous_round_block_hash(self) -> bytes:
+        """The same for the round before."""
+        return self.head.previous_round_block_hash
+
+    @property
+    def last_seen_l1_block(self) -> int:
+        """Number of the L1 block."""
+        return self.head.l1_block
+
+    @property
+    def pool_size(self) -> int:
+        """Orchestrators that share a reserve."""
+        return self.head.pool_size
+
+    async def is_active(self, orchestrator: Address) -> bool:
+        """Whether the recipient is active. Nobody else counts: for others we judge nothing."""
+        return orchestrator == self._recipient and self._stands(self.head)

@@ -1,0 +1,202 @@
+"""What the payments domain needs from outside: the chain's state, a place for money on record, and secrets."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol
+
+from baton.kernel.errors import BatonError
+from baton.kernel.ids import Address
+from baton.payments.facevalue import SenderFunds
+from baton.payments.ticket import WinningTicket
+
+__all__ = [
+    "AccountKey",
+    "AccountState",
+    "Applied",
+    "ChainUnavailableError",
+    "Debit",
+    "GasView",
+    "PIN_IDLE_S",
+    "PaymentStore",
+    "RoundView",
+    "SenderView",
+    "TicketEntry",
+    "TicketSecrets",
+]
+
+
+PIN_IDLE_S = 600.0
+"""A price stays pinned while an account is used this often; after a longer pause the next ticket pins anew."""
+
+
+class ChainUnavailableError(BatonError):
+    """The chain cannot be asked now; the text says why, for log and gateway."""
+
+
+class RoundView(Protocol):
+    """Rounds, L1 blocks and the active set as last seen."""
+
+    @property
+    def is_fresh(self) -> bool:
+        """False when the view is so old that nothing may be promised by it."""
+        ...
+
+    @property
+    def last_initialized_round(self) -> int:
+        """Number of the round."""
+        ...
+
+    @property
+    def round_block_hash(self) -> bytes:
+        """32 bytes that the chain stored for it; may be all zero."""
+        ...
+
+    @property
+    def previous_round_block_hash(self) -> bytes:
+        """The same for the round before."""
+        ...
+
+    @property
+    def last_seen_l1_block(self) -> int:
+        """Number of the L1 block."""
+        ...
+
+    @property
+    def pool_size(self) -> int:
+        """Orchestrators among which a reserve is shared."""
+        ...
+
+    async def is_active(self, orchestrator: Address) -> bool:
+        """Whether an orchestrator is in the active set of the last initialized round.
+
+        Raises:
+            ChainUnavailableError: it is not known and cannot be asked.
+        """
+        ...
+
+
+class SenderView(Protocol):
+    """Deposits and reserves."""
+
+    async def funds(self, sender: Address) -> SenderFunds:
+        """What stands behind a sender.
+
+        Raises:
+            ChainUnavailableError: it is not known and cannot be asked.
+        """
+        ...
+
+
+class GasView(Protocol):
+    """What gas costs, smoothed so that a spike of one block moves no price."""
+
+    @property
+    def price_wei(self) -> int:
+        """Wei per gas; 0 while unknown."""
+        ...
+
+
+class TicketSecrets(Protocol):
+    """The secrets behind our commitments, the current one first; older ones still count until their quotes expired."""
+
+    @property
+    def current(self) -> bytes:
+        """32 bytes for new quotes."""
+        ...
+
+    @property
+    def all(self) -> tuple[bytes, ...]:
+        """Every secret whose quotes may still come back."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AccountKey:
+    """One balance: a sender, and a session or whatever else its payments are kept by."""
+
+    sender: Address
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """An account as it is on record."""
+
+    balance_wei: Fraction
+    price: Fraction | None
+    """Pinned by the first accepted ticket, in wei per unit; kept while the account is in use."""
+    ticket_ev_wei: Fraction
+    """Expected value of the last ticket that was accepted."""
+    touched_s: float
+    """Unix time of the last credit or debit."""
+
+    def pinned(self, now_s: float) -> Fraction | None:
+        """The price that still binds new quotes, or None."""
+        return self.price if now_s - self.touched_s <= PIN_IDLE_S else None
+
+
+@dataclass(frozen=True, slots=True)
+class TicketEntry:
+    """An accepted ticket on its way to the record."""
+
+    recipient_rand_hash: bytes
+    nonce: int
+    expiration_block: int
+    credit_wei: Fraction
+    """0 for a winner whose value must not be credited."""
+    winner: WinningTicket | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Debit:
+    """Work that was done."""
+
+    account: AccountKey
+    amount_wei: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What the record says after a change: the account, and which of the tickets were on it before."""
+
+    state: AccountState
+    seen: frozenset[tuple[bytes, int]] = frozenset()
+    """Recipient rand hash and nonce of tickets that somebody else had accepted already: nothing was credited."""
+
+
+class PaymentStore(Protocol):
+    """Money on record. A call returns when the change is safe on disk; it is whole or not at all."""
+
+    async def accounts(self) -> tuple[tuple[AccountKey, AccountState], ...]:
+        """Every account on record."""
+        ...
+
+    async def account(self, account: AccountKey) -> AccountState | None:
+        """One account, or None."""
+        ...
+
+    async def nonces(self) -> tuple[tuple[bytes, int, int], ...]:
+        """Recipient rand hash, nonce and expiration block of every ticket whose terms may still be used."""
+        ...
+
+    async def accept(self, account: AccountKey, *, price: Fraction, tickets: tuple[TicketEntry, ...]) -> Applied:
+        """Credit tickets, remember the nonces of those credited and keep all winners, all or nothing.
+
+        Pins ``price`` when something is credited and no price is pinned, or the one that is has been idle for longer
+        than ``PIN_IDLE_S``.
+
+        A winner that is on record already is left as it is.
+        """
+        ...
+
+    async def debit(self, debit: Debit) -> Applied:
+        """Take the price of done work from an account, below zero if need be."""
+        ...
+
+    async def forget(self, *, idle_s: float, l1_block: int) -> tuple[AccountKey, ...]:
+        """Drop accounts untouched for so long, which are returned, and nonces of terms that expired before a block."""
+        ...
+
+    async def outstanding_wei(self, sender: Address) -> int:
+        """Sum of the face values that were won from a sender and are neither redeemed nor given up."""
+        ...

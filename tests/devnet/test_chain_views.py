@@ -1,0 +1,230 @@
+"""The node's views of the chain against a real one: addresses, rounds, our standing, senders' money, gas."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from baton.chain.contracts import Contracts, find_contracts
+from baton.chain.gas import GasAverage
+from baton.chain.rounds import RoundWatch
+from baton.chain.rpc import CallRevertedError, JsonRpc
+from baton.chain.senders import SenderFundsCache
+from baton.devnet import Devnet
+from baton.devnet.faults import Faults, L1Field, Misdeed, Rule
+from baton.kernel.clock import ManualClock
+from baton.kernel.ids import Address
+from baton.kernel.metrics import SilentMetrics
+from baton.payments.ports import ChainUnavailableError
+from tests.support import eventually, run
+
+
+@dataclass
+class Views:
+    """Everything a node reads, over one endpoint."""
+
+    rpc: JsonRpc
+    contracts: Contracts
+    rounds: RoundWatch
+    senders: SenderFundsCache
+    gas: GasAverage
+    clock: ManualClock
+
+
+@asynccontextmanager
+async def views(devnet: Devnet, *, chain_id: int = 54321, recipient: Address | None = None) -> AsyncIterator[Views]:
+    clock = ManualClock()
+    who = recipient or devnet.accounts.orchestrator.address
+    async with JsonRpc(devnet.rpc_url, timeout_s=5.0) as rpc:
+        contracts = await find_contracts(rpc, devnet.addresses.controller)
+        gas = GasAverage()
+        rounds = RoundWatch(
+            rpc=rpc,
+            contracts=contracts,
+            recipient=who,
+            chain_id=chain_id,
+            gas=gas,
+            interval_s=0.05,
+            stale_after_s=60.0,
+            clock=clock,
+            metrics=SilentMetrics(),
+        )
+        senders = SenderFundsCache(rpc=rpc, contracts=contracts, recipient=who, clock=clock)
+        try:
+            yield Views(rpc, contracts, rounds, senders, gas, clock)
+        finally:
+            await senders.close()
+
+
+def test_every_address_is_found_through_the_controller(devnet: Devnet) -> None:
+    async def story() -> None:
+        async with views(devnet) as seen:
+            assert seen.contracts == Contracts(
+                controller=devnet.addresses.controller,
+                token=devnet.addresses.livepeer_token,
+                service_registry=devnet.addresses.service_registry,
+                bonding_manager=devnet.addresses.bonding_manager,
+                ticket_broker=devnet.addresses.ticket_broker,
+                rounds_manager=devnet.addresses.rounds_manager,
+                minter=devnet.addresses.minter,
+            )
+            with pytest.raises(ChainUnavailableError, match="no contract code"):
+                await find_contracts(seen.rpc, Address(bytes([1]) * 20))
+
+    run(story())
+
+
+def test_rounds_blocks_and_standing_are_as_the_chain_says(devnet: Devnet) -> None:
+    async def story() -> None:
+        async with views(devnet) as seen:
+            await seen.rounds.start()
+            first = seen.rounds.last_initialized_round
+            assert first == await devnet.current_round()
+            assert seen.rounds.last_seen_l1_block == await devnet.l1_block()
+            assert seen.rounds.pool_size == 1
+            assert await seen.rounds.is_active(devnet.accounts.orchestrator.address)
+            assert not await seen.rounds.is_active(devnet.accounts.gateway.address)
+            before = seen.rounds.round_block_hash
+            assert before == await devnet.call("rounds_manager", "blockHashForRound", first)
+            assert before != bytes(32)
+            await devnet.next_round()
+            await devnet.advance_l1(7)
+            await seen.rounds.poll()
+            assert seen.rounds.last_initialized_round == first + 1
+            assert seen.rounds.previous_round_block_hash == before
+            assert seen.rounds.last_seen_l1_block == await devnet.l1_block()
+
+    run(story(), deadline_s=40)
+
+
+def test_somebody_without_stake_is_not_active(devnet: Devnet) -> None:
+    async def story() -> None:
+        who = devnet.accounts.spare[0].address
+        async with views(devnet, recipient=who) as seen:
+            await seen.rounds.start()
+            assert not await seen.rounds.is_active(who)
+
+    run(story())
+
+
+def test_senders_money_is_what_they_put_in_and_is_kept_for_a_moment(devnet: Devnet) -> None:
+    async def story() -> None:
+        gateway = devnet.accounts.gateway
+        async with views(devnet) as seen:
+            funds = await seen.senders.funds(gateway.address)
+            assert (funds.deposit_wei, funds.reserve_wei) == (10 * 10**18, 10 * 10**18)
+            assert (funds.withdraw_round, funds.claimed_wei, funds.claimed_by_us_wei) == (0, 0, 0)
+            await devnet.fund_gateway(gateway, deposit_wei=5)
+            await devnet.transact(gateway, "ticket_broker", "unlock")
+            assert await seen.senders.funds(gateway.address) == funds
+            seen.clock.advance(11)
+            # The old answer serves while the new one is on its way.
+            assert await seen.senders.funds(gateway.address) == funds
+            seen.clock.advance(200)
+            funds = await seen.senders.funds(gateway.address)
+            assert funds.deposit_wei == 10 * 10**18 + 5
+            assert funds.withdraw_round == await devnet.current_round() + 2
+            nobody = await seen.senders.funds(Address(bytes([9]) * 20))
+            assert (nobody.deposit_wei, nobody.reserve_wei) == (0, 0)
+
+    run(story(), deadline_s=40)
+
+
+@pytest.mark.parametrize("field", [L1Field.HEX, L1Field.NUMBER])
+def test_the_l1_block_is_read_in_either_form(devnet: Devnet, field: L1Field) -> None:
+    async def story() -> None:
+        await devnet.misbehave(Faults(l1_field=field))
+        async with views(devnet, chain_id=42161) as seen:
+            await seen.rounds.start()
+            assert seen.rounds.last_seen_l1_block == await devnet.l1_block()
+
+    run(story())
+
+
+def test_a_missing_l1_block_is_an_error_on_arbitrum_only(devnet: Devnet) -> None:
+    async def story() -> None:
+        await devnet.misbehave(Faults(l1_field=L1Field.ABSENT))
+        async with views(devnet, chain_id=42161) as seen:
+            with pytest.raises(ChainUnavailableError, match="l1BlockNumber"):
+                await seen.rounds.start()
+        async with views(devnet) as seen:
+            await seen.rounds.start()
+            assert seen.rounds.last_seen_l1_block == await devnet.block_number()
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Rule(misdeed=Misdeed.ERROR, code=-32000, message="out of order"),
+        Rule(misdeed=Misdeed.STATUS),
+        Rule(misdeed=Misdeed.GARBAGE),
+        Rule(misdeed=Misdeed.DROP),
+    ],
+    ids=lambda rule: rule.misdeed.name,
+)
+def test_an_endpoint_in_trouble_changes_nothing_and_the_view_grows_old(devnet: Devnet, rule: Rule) -> None:
+    async def story() -> None:
+        async with views(devnet) as seen:
+            await seen.rounds.start()
+            before = seen.rounds.head
+            await devnet.misbehave(Faults(rules=(rule,)))
+            with pytest.raises(ChainUnavailableError):
+                await seen.rounds.poll()
+            with pytest.raises(ChainUnavailableError):
+                await seen.senders.funds(devnet.accounts.gateway.address)
+            assert seen.rounds.head == before
+            fresh = [seen.rounds.is_fresh]
+            seen.clock.advance(61)
+            fresh.append(seen.rounds.is_fresh)
+            await devnet.misbehave(Faults())
+            await seen.rounds.poll()
+            fresh.append(seen.rounds.is_fresh)
+            assert fresh == [True, False, True]
+
+    run(story(), deadline_s=40)
+
+
+def test_polling_goes_on_through_trouble(devnet: Devnet) -> None:
+    async def story() -> None:
+        async with views(devnet) as seen:
+            await seen.rounds.start()
+            first = seen.rounds.last_initialized_round
+            polling = asyncio.ensure_future(seen.rounds.run())
+            await devnet.misbehave(Faults(rules=(Rule(misdeed=Misdeed.STATUS, times=6),)))
+            await devnet.next_round()
+            await eventually(
+                lambda: seen.rounds.last_initialized_round > first, deadline_s=20, what="the new round is seen"
+            )
+            polling.cancel()
+            await asyncio.gather(polling, return_exceptions=True)
+
+    run(story(), deadline_s=40)
+
+
+def test_a_revert_says_why(devnet: Devnet) -> None:
+    async def story() -> None:
+        async with views(devnet) as seen:
+            data = "0x85df51fd" + (2**255).to_bytes(32, "big").hex()  # blockHash of a block to come
+            with pytest.raises(CallRevertedError, match="can only retrieve past block hashes"):
+                await seen.rpc.call(
+                    "eth_call", {"to": "0x" + devnet.addresses.rounds_manager.hex(), "data": data}, "latest"
+                )
+
+    run(story())
+
+
+def test_a_crowd_of_strangers_is_not_asked_about_at_once(devnet: Devnet) -> None:
+    async def story() -> None:
+        async with views(devnet) as seen:
+            await devnet.misbehave(Faults(rules=(Rule(misdeed=Misdeed.DELAY, delay_s=0.3),)))
+            asked = [seen.senders.funds(Address(bytes([i]) * 20)) for i in range(1, 60)]
+            answers = await asyncio.gather(*asked, return_exceptions=True)
+            refused = [a for a in answers if isinstance(a, ChainUnavailableError)]
+            assert len(refused) == 59 - 16
+            assert "too many senders" in str(refused[0])
+
+    run(story(), deadline_s=40)
