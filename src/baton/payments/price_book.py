@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import structlog
 
 from baton.kernel.amounts import PriceText
-from baton.kernel.errors import BatonError
+from baton.kernel.errors import BatonError, StartError
 from baton.kernel.ids import Address, to_checksum_hex
 from baton.payments.facevalue import Economics
 from baton.payments.feed import to_wei
@@ -68,7 +68,10 @@ class PriceBook:
         store: PriceStore,
         rates: RateWatch | None,
     ) -> None:
-        """``configured`` holds the default under None. Nothing is in force before ``start``."""
+        """``configured`` holds the default under None. Nothing is in force before ``start``.
+
+        ``rates`` is asked only once a price is in a currency.
+        """
         self._configured = dict(configured)
         self._set: dict[Address | None, SetPrice] = {}
         self._configured_economics = economics
@@ -102,36 +105,45 @@ class PriceBook:
             PriceRow(who, in_force[who], _per_unit(in_force[who], self._rates), who in self._set) for who in keys
         )
 
-    def start(self) -> None:
-        """Put in force what was kept and still holds. Blocking, and after the exchange rates' start.
+    async def start(self) -> None:
+        """Put in force what was configured, and of what was kept all that still holds; ask the feed if one is needed.
 
         Raises:
             PriceRefusedError: a configured price cannot be converted.
+            StartError: a configured price needs the feed, which gives no rate.
         """
-        kept = self._store.read()
+        kept = await asyncio.to_thread(self._store.read)
         for row in kept.prices:
             if row.replaced != self._said(row.gateway):
                 log.info("price of run time dropped", gateway=_name(row.gateway), configured=self._said(row.gateway))
             else:
                 self._set[row.gateway] = row
-        try:
-            table = self._convert(self._set)
-        except PriceRefusedError as problem:
-            if not self._set:
-                raise
-            # Of the configured prices all must do; of those of the last run, what no longer can is left out.
-            log.warning("prices of run time dropped", reason=str(problem))
-            self._set.clear()
-            table = self._convert(self._set)
+        if self._rates is not None and _need_a_rate(self._in_force(self._set)):
+            try:
+                await self._rates.start()
+            except StartError:
+                if _need_a_rate(self._configured):
+                    raise
+        self._table = self._first_table()
         if kept.max_face_value_wei is not None:
             limit, replaced = kept.max_face_value_wei
             if replaced == self._configured_economics.max_face_value_wei and self._possible(limit):
                 self._economics = replace(self._economics, max_face_value_wei=limit)
-        self._table = table
         for shown in self.rows:
             log.info("price", gateway=_name(shown.gateway), price=str(shown.base), set_at_run_time=shown.at_run_time)
         if self._rates is not None:
             self._rates.subscribe(self._rate_changed)
+
+    def _first_table(self) -> PriceTable:
+        """Of the configured prices all must do; those of the last run can be set again."""
+        try:
+            return self._convert(self._set)
+        except PriceRefusedError as problem:
+            if not self._set:
+                raise
+            log.warning("prices of run time dropped", reason=str(problem))
+            self._set.clear()
+            return self._convert(self._set)
 
     async def change(self, gateway: Address | None, base: BasePrice) -> Fraction:
         """Ask a gateway, or everybody who has no price of their own, for this from now on; the wei per unit.
@@ -184,6 +196,11 @@ class PriceBook:
         if len(self._in_force(changed)) > MOST_GATEWAYS + 1:
             message = f"there are {MOST_GATEWAYS} gateways with a price of their own already"
             raise PriceRefusedError(message)
+        if self._rates is not None and self._rates.rate is None and _need_a_rate(self._in_force(changed)):
+            try:
+                await self._rates.start()
+            except StartError as problem:
+                raise PriceRefusedError(str(problem)) from problem
         table = self._convert(changed)
         before = self._in_force(self._set)
         await self._keep(changed, self._economics.max_face_value_wei)
@@ -225,6 +242,10 @@ class PriceBook:
             self._table = self._convert(self._set)
         except PriceRefusedError as problem:
             log.error("prices cannot be converted, the last ones hold", reason=str(problem))  # noqa: TRY400 -- no fault of ours
+
+
+def _need_a_rate(prices: Mapping[Address | None, BasePrice]) -> bool:
+    return any(base.price.needs_a_rate for base in prices.values())
 
 
 def _per_unit(base: BasePrice, rates: RateWatch | None) -> Fraction:

@@ -90,13 +90,15 @@ class RateWatch:
                 message = f"prices in a currency need the price feed, and no rate was kept: {problem}"
                 raise StartError(message, exit_code=ExitCode.FAILED) from problem
             log.warning("price feed gives no price, the last rate holds", reason=str(problem), **self._shown())
-        self.show_age()
+        finally:
+            self.show_age()
 
     async def run(self) -> None:
-        """Look at every full hour, until cancelled."""
+        """Look at every full hour once a rate is in force, until cancelled."""
         while True:
             await self._sleep(_HOUR_S - self._clock.now() % _HOUR_S)
-            await self.refresh()
+            if self._rate is not None:
+                await self.refresh()
 
     async def refresh(self) -> bool:
         """Look until there is an answer, with growing pauses, five times at most; whether there was one."""

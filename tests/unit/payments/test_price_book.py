@@ -9,6 +9,7 @@ import pytest
 
 from baton.kernel.amounts import PriceText, price_text
 from baton.kernel.clock import ManualClock
+from baton.kernel.errors import StartError
 from baton.kernel.ids import Address
 from baton.payments.facevalue import Economics
 from baton.payments.ports import OperatorPrices
@@ -28,21 +29,32 @@ def base(text: str, units: int = 1) -> BasePrice:
     return BasePrice(price, units)
 
 
-def book(
+async def started(
     store: Prices | None = None,
     *,
     configured: Mapping[Address | None, BasePrice] | None = None,
     rates: RateWatch | None = None,
     economics: Economics = ECONOMICS,
 ) -> PriceBook:
+    """A book with its prices in force."""
     prices = PriceBook(
         configured=configured if configured is not None else {None: base("1200"), ONE: base("7", 2)},
         economics=economics,
         store=store if store is not None else Prices(),
         rates=rates,
     )
-    prices.start()
+    await prices.start()
     return prices
+
+
+def book(
+    store: Prices | None = None,
+    *,
+    configured: Mapping[Address | None, BasePrice] | None = None,
+    economics: Economics = ECONOMICS,
+) -> PriceBook:
+    """The same, without a feed."""
+    return run(started(store, configured=configured, economics=economics))
 
 
 def test_configured_prices() -> None:
@@ -139,29 +151,52 @@ def test_prices_in_a_currency_follow_the_rate() -> None:
     feed = Feed(ManualClock(now=1_700_000_000.0))
     rates = watch(feed)
 
-    async def scenario() -> tuple[Fraction, Fraction, Fraction]:
-        await rates.start()
-        prices = book(configured={None: base("0.41USD", 10**12), ONE: base("3")}, rates=rates)
+    async def scenario() -> list[Fraction]:
+        prices = await started(configured={None: base("0.41USD", 10**12), ONE: base("3")}, rates=rates)
         before = prices.table.transcoding(TWO)
         feed.clock.advance(3600)
         feed.answer = 2_000_00000000
         await rates.refresh()
-        return before, prices.table.transcoding(TWO), prices.table.transcoding(ONE)
+        return [before, prices.table.transcoding(TWO), prices.table.transcoding(ONE)]
 
-    assert run(scenario()) == (Fraction(164), Fraction(205), Fraction(3))
+    assert run(scenario()) == [164, 205, 3]
 
 
-def test_kept_price_that_the_feed_no_longer_knows_is_dropped() -> None:
-    feed = Feed(ManualClock(now=1_700_000_000.0))
+def test_a_feed_is_asked_only_when_a_price_needs_it() -> None:
+    feed = Feed(ManualClock(now=1_700_000_000.0), answer=None)
     rates = watch(feed)
-    store = Prices()
 
     async def scenario() -> None:
-        await rates.start()
-        await book(store, rates=rates).change(None, BasePrice(PriceText(Fraction(1), "usd"), 10**12))
+        prices = await started(rates=rates)
+        assert feed.asked == 0
+        with pytest.raises(PriceRefusedError, match="no rate was kept"):
+            await prices.change(TWO, base("0.41USD", 10**12))
+        assert prices.table.transcoding(TWO) == 1200
+        feed.answer = 2_500_00000000
+        assert await prices.change(TWO, base("0.41USD", 10**12)) == 164
+        with pytest.raises(PriceRefusedError, match="does not have EUR as a currency"):
+            await prices.change(TWO, base("0.41EUR", 10**12))
 
     run(scenario())
-    assert book(store, rates=None).table.default == 1200
+
+
+def test_a_configured_price_without_its_feed_ends_the_start() -> None:
+    feed = Feed(ManualClock(now=1_700_000_000.0), answer=None)
+    with pytest.raises(StartError, match="prices in a currency need the price feed"):
+        run(started(configured={None: base("1USD", 10**12)}, rates=watch(feed)))
+
+
+@pytest.mark.parametrize("feed_is_there", [True, False])
+def test_kept_price_that_no_feed_converts_any_longer_is_dropped(*, feed_is_there: bool) -> None:
+    feed = Feed(ManualClock(now=1_700_000_000.0))
+    store = Prices()
+
+    async def scenario() -> Fraction | None:
+        await (await started(store, rates=watch(feed))).change(None, base("1USD", 10**12))
+        feed.answer = None
+        return (await started(store, rates=watch(feed) if feed_is_there else None)).table.default
+
+    assert run(scenario()) == 1200
 
 
 def test_a_caller_who_goes_away_leaves_no_half_change() -> None:

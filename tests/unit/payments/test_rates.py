@@ -83,6 +83,7 @@ def test_looks_come_at_full_hours(feed: Feed) -> None:
     rates = watch(feed, pauses=pauses)
 
     async def scenario() -> None:
+        await rates.start()
         task = asyncio.ensure_future(rates.run())
         await eventually(lambda: feed.asked >= 3, what="three looks")
         task.cancel()
