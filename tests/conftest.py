@@ -10,7 +10,7 @@ import pytest
 
 from tests.skips import AllowedSkips, Skip
 
-pytest_plugins = ("tests.devnet.fixtures",)
+pytest_plugins = ("tests.devnet.fixtures", "tests.postgres")
 # Cores are shared with other work, so how long one example takes says nothing.
 hypothesis.settings.register_profile("baton", deadline=None, print_blob=True)
 # Elsewhere every run searches on; a run that judges a change tries the same examples each time.

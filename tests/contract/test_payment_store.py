@@ -32,40 +32,36 @@ class Bench:
     clock: ManualClock
 
 
-Opener = Callable[[Path, ManualClock], AsyncIterator[PaymentStore]]
+Told = Callable[[Callable[[Bench], Awaitable[None]]], None]
 
 
 @asynccontextmanager
-async def memory(_folder: Path, clock: ManualClock) -> AsyncIterator[PaymentStore]:
-    yield MemoryPaymentStore(now=clock.now)
-
-
-@asynccontextmanager
-async def sqlite(folder: Path, clock: ManualClock) -> AsyncIterator[PaymentStore]:
-    database = Database.open(f"sqlite:///{folder / 'money.sqlite3'}")
+async def on_record(url: str | None, clock: ManualClock) -> AsyncIterator[PaymentStore]:
+    if url is None:
+        yield MemoryPaymentStore(now=clock.now)
+        return
+    database = Database.open(url)
     try:
         yield AccountStore(database, now=clock.now)
     finally:
         await database.close()
 
 
-KINDS = {"memory": memory, "sqlite": sqlite}
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+def told(request: pytest.FixtureRequest, tmp_path: Path) -> Told:
+    url = f"sqlite:///{tmp_path / 'money.sqlite3'}" if request.param == "sqlite" else None
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres")
 
-
-@pytest.fixture(params=sorted(KINDS))
-def told(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Callable[[Bench], Awaitable[None]]], None]:
     def tell(story: Callable[[Bench], Awaitable[None]]) -> None:
         async def whole() -> None:
             clock = ManualClock()
-            async with KINDS[request.param](tmp_path, clock) as store:
+            async with on_record(url, clock) as store:
                 await story(Bench(store, clock))
 
         run(whole())
 
     return tell
-
-
-Told = Callable[[Callable[[Bench], Awaitable[None]]], None]
 
 
 def entry(nonce: int, *, credit: Fraction = VALUE, winner: WinningTicket | None = None) -> TicketEntry:
@@ -145,6 +141,15 @@ def test_debits_go_below_zero_and_are_exact(told: Told) -> None:
         applied = await bench.store.debit(Debit(ACCOUNT, PRICE * 10**9))
         assert applied.state.balance_wei == VALUE - PRICE * 10**9 < 0
         assert applied.state.price == PRICE
+
+    told(story)
+
+
+def test_work_of_an_account_that_was_forgotten_is_debited_all_the_same(told: Told) -> None:
+    async def story(bench: Bench) -> None:
+        applied = await bench.store.debit(Debit(ACCOUNT, Fraction(7, 3)))
+        assert applied.state == AccountState(Fraction(-7, 3), None, Fraction(0), bench.clock.now())
+        assert await bench.store.account(ACCOUNT) == applied.state
 
     told(story)
 

@@ -6,13 +6,16 @@ Runs in a thread of its own, because the peer gateway is synchronous.
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 from baton.app.use_cases import Adapters, port_application
 from baton.chain.signer import KeystoreSigner
 from baton.config.model import BindAddress, PortSettings, Settings
+from baton.jobs.offchain import OffchainPayments, TrustingCheck
+from baton.jobs.ports import Payments, SenderCheck
 from baton.jobs.streams import Streams
 from baton.kernel.capabilities import Capabilities
 from baton.kernel.clock import SystemClock
@@ -25,7 +28,7 @@ from baton.storage.memory import MemoryMediaStore
 from baton.storage.secrets import TokenSecrets
 from baton.storage.shelf import ShelfLimits
 from baton.storage.spool import FileSpool
-from baton.video.local import LocalTranscoder
+from baton.video.local import LocalTranscoder, SegmentEngine
 from baton.video.sessions import SessionTable
 from baton.wire.clients.fetch import HttpSegmentFetcher
 from baton.wire.clients.post import HttpObjectPoster
@@ -35,10 +38,12 @@ from baton.wire.tls import CertificateSource
 from tests.node import free_port
 from tests.peer.keys import VECTOR_KEY
 
-__all__ = ["STORE_BYTES", "ScriptedEngine", "ScriptedPort", "scripted_port"]
+__all__ = ["STORE_BYTES", "FreeOfCharge", "Money", "Port", "ScriptedEngine", "ScriptedPort", "scripted_port", "serving"]
 
 STORE_BYTES = 10_000
 """All the room its media store has."""
+
+_T = TypeVar("_T")
 
 _OFFERED = (*range(13), 26)
 
@@ -73,19 +78,51 @@ class ScriptedEngine:
         return TranscodeOutput(renditions=outputs, decoded_px=4, decoded_frames=1, engine_ms=1)
 
 
-class ScriptedPort:
-    """A port and the engine behind it. Its node signs with the key of the vectors."""
+class Money(Protocol):
+    """How a port is paid; ``open`` and ``close`` run in its event loop."""
 
-    def __init__(self, folder: Path) -> None:
-        """Everything but the engine is the real thing; ``folder`` holds its certificate, secrets and uploads."""
+    @property
+    def payments(self) -> Payments: ...
+
+    @property
+    def senders(self) -> SenderCheck: ...
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class FreeOfCharge:
+    """Satisfies ``Money``: an off-chain node's."""
+
+    def __init__(self) -> None:
+        """Nothing to keep."""
+        self.payments: Payments = OffchainPayments()
+        self.senders: SenderCheck = TrustingCheck()
+
+    async def open(self) -> None:
+        """Nothing to open."""
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+class Port:
+    """A port before an engine and money of the test's choice. Its node signs with the key of the vectors."""
+
+    def __init__(
+        self, folder: Path, *, engine: SegmentEngine, money: Money | None = None, store_bytes: int = STORE_BYTES
+    ) -> None:
+        """Everything else is the real thing; ``folder`` holds its certificate, secrets and uploads."""
         clock, metrics = SystemClock(), SilentMetrics()
         port = free_port()
         self.url = f"https://127.0.0.1:{port}"
-        self.engine = ScriptedEngine()
+        self.offered = Capabilities.offering(_OFFERED, version="0.9.1")
+        self.money = money if money is not None else FreeOfCharge()
         drain = Drain()
         drain.move(DrainState.SERVING)
         store = MemoryMediaStore(
-            base_uri=self.url, limits=ShelfLimits(total_bytes=STORE_BYTES), clock=clock, metrics=metrics
+            base_uri=self.url, limits=ShelfLimits(total_bytes=store_bytes), clock=clock, metrics=metrics
         )
         parts = Adapters(
             settings=Settings(
@@ -96,6 +133,8 @@ class ScriptedPort:
             clock=clock,
             metrics=metrics,
             signer=KeystoreSigner(VECTOR_KEY.secret),
+            payments=self.money.payments,
+            senders=self.money.senders,
             keys=TokenSecrets.load(folder / "token-secrets.json", clock=clock),
             streams=Streams(
                 table=SessionTable(limit=100),
@@ -107,10 +146,10 @@ class ScriptedPort:
             served=store,
             spool=FileSpool(folder=folder / "work", metrics=metrics),
             fetcher=HttpSegmentFetcher(allow_private=False),
-            transcoder=LocalTranscoder(engine=self.engine),
+            transcoder=LocalTranscoder(engine=engine),
             gate=drain,
             webhook=None,
-            capabilities=lambda: Capabilities.offering(_OFFERED, version="0.9.1"),
+            capabilities=lambda: self.offered,
         )
         self._listener = Listener(
             app=port_application(parts).application,
@@ -128,6 +167,13 @@ class ScriptedPort:
     async def live(self) -> None:
         """Serve until ``end``."""
         self._loop = asyncio.get_running_loop()
+        await self.money.open()
+        try:
+            await self._serve()
+        finally:
+            await self.money.close()
+
+    async def _serve(self) -> None:
         await self._listener.start()
         try:
             async with asyncio.TaskGroup() as group:
@@ -142,16 +188,32 @@ class ScriptedPort:
         """Return once it serves."""
         assert self._up.wait(timeout=20), "the port did not come up"
 
+    def wait_for(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """The result of ``work``, done in the port's event loop."""
+        assert self._loop is not None
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=20)
+
     def end(self) -> None:
         """Stop serving."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._stop.set)
 
 
+class ScriptedPort(Port):
+    """A port and the engine behind it, free of charge."""
+
+    def __init__(self, folder: Path) -> None:
+        """``folder`` as for every port."""
+        self.engine = ScriptedEngine()
+        super().__init__(folder, engine=self.engine)
+
+
+_P = TypeVar("_P", bound=Port)
+
+
 @contextmanager
-def scripted_port(folder: Path) -> Iterator[ScriptedPort]:
-    """A port that serves while the context lasts."""
-    port = ScriptedPort(folder)
+def serving(port: _P) -> Iterator[_P]:
+    """The port serves while the context lasts."""
     thread = threading.Thread(target=lambda: asyncio.run(port.live()))
     thread.start()
     try:
@@ -161,3 +223,10 @@ def scripted_port(folder: Path) -> Iterator[ScriptedPort]:
         port.end()
         thread.join(timeout=20)
     assert not thread.is_alive()
+
+
+@contextmanager
+def scripted_port(folder: Path) -> Iterator[ScriptedPort]:
+    """A free port with a scripted engine that serves while the context lasts."""
+    with serving(ScriptedPort(folder)) as port:
+        yield port

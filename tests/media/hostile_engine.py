@@ -103,6 +103,33 @@ def _unix(aim: str) -> str:
         return ""
 
 
+def _pair(aim: str) -> str:
+    """A datagram socket by another way than making one: it sends to whom it likes."""
+    for end in socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM):
+        with end:
+            end.sendto(b"STOPPING=1", aim)
+    return ""
+
+
+def _stream_pair(aim: str) -> str:
+    ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    for end in ends:
+        end.close()
+    return aim
+
+
+def _starve(aim: str) -> str:
+    """Take resources from another process: open files here, time on a processor would do as well."""
+    _, hard = resource.prlimit(int(aim), resource.RLIMIT_NOFILE)
+    resource.prlimit(int(aim), resource.RLIMIT_NOFILE, (hard, hard))
+    return ""
+
+
+def _bind_to_core(aim: str) -> str:
+    os.sched_setaffinity(int(aim), os.sched_getaffinity(int(aim)))
+    return ""
+
+
 def _kill(aim: str) -> str:
     os.kill(int(aim), signal.SIGTERM)
     return ""
@@ -179,6 +206,10 @@ _ATTEMPTS: dict[str, Callable[[str], str]] = {
     "datagram": _datagram,
     "listen": _listen,
     "unix": _unix,
+    "pair": _pair,
+    "stream pair": _stream_pair,
+    "starve": _starve,
+    "bind to core": _bind_to_core,
     "kill": _kill,
     "kill by program": _kill_by_program,
     "read by program": _read_by_program,

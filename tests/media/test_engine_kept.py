@@ -7,8 +7,10 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
+from av.video.codeccontext import VideoCodecContext
 
 from baton.kernel.clock import ManualClock
 from baton.kernel.errors import Text, TranscodeError
@@ -275,3 +277,27 @@ def test_a_size_that_changes_on_the_way_keeps_both_encoders(tmp_path: Path) -> N
         assert output.renditions[0].frames == len(decode(output.renditions[0].data)) == 60
         assert len(shop.kept) == 2
     shop.kept.drop_all()
+
+
+class _Restless(KeptX264):
+    """Cannot be made ready for another segment, although it says so."""
+
+    def rest(self, context: VideoCodecContext) -> None:
+        del context
+        message = "scripted"
+        raise ValueError(message)
+
+
+def test_an_encoder_that_cannot_rest_is_closed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it keeps its session of the card for nobody."""
+    coders = []
+    open_one = OpenEncoder.open
+
+    def noted(*args: Any, **options: Any) -> OpenEncoder:
+        coders.append(open_one(*args, **options))
+        return coders[-1]
+
+    monkeypatch.setattr(OpenEncoder, "open", noted)
+    with pytest.raises(TranscodeError):
+        ask_shop(shop_with(_Restless()), clip_segments(1)[0], PLAIN, session_key="one")
+    assert [_is_closed(coder) for coder in coders] == [True]

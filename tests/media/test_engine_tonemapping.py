@@ -119,6 +119,8 @@ def test_tags_that_need_a_table() -> None:
     assert colors_of_tags(transfer=18, primaries=_BT2020, stated_peak_nits=4000) == _HLG
     assert colors_of_tags(transfer=1, primaries=_BT2020) == Colors(Light.WIDE_SDR, _BT2020, 1000)
     assert colors_of_tags(transfer=1, primaries=12) == Colors(Light.WIDE_SDR, 12, 1000)
+    # A stranger's tags make no more tables than there are kinds of light, and each is a megabyte.
+    assert {colors_of_tags(transfer=16, primaries=tag) for tag in range(3, 9)} == {Colors(Light.PQ, _BT709, 1000)}
     for primaries in (_BT709, _UNSPECIFIED, 5, 6):
         assert colors_of_tags(transfer=1, primaries=primaries) is None
 

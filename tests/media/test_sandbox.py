@@ -149,11 +149,29 @@ def test_nothing_on_the_network_can_be_reached_and_no_local_service(grounds: Gro
 
 @confined
 def test_other_processes_are_left_in_peace(grounds: Grounds, bystander: "subprocess.Popen[bytes]") -> None:
-    attempts = ("kill", "kill by program", "trace", "memory", "environment")
+    attempts = ("kill", "kill by program", "trace", "memory", "environment", "starve", "bind to core")
     outcomes = attempt(grounds, *((name, bystander.pid) for name in attempts), cell=grounds.cell)
     assert outcomes == [NO] * len(attempts)
     bystander.kill()
     assert bystander.communicate()[0] == b""
+
+
+@confined
+def test_a_child_may_still_arrange_its_own_affairs(grounds: Grounds) -> None:
+    """Threads and libraries ask for limits and cores of their own process, and talk to themselves."""
+    attempts = ("starve", 0), ("bind to core", 0), ("stream pair", "")
+    assert attempt(grounds, *attempts, cell=grounds.cell) == ["done "] * 3
+
+
+@confined
+def test_no_datagram_reaches_a_local_service(grounds: Grounds) -> None:
+    """The service manager listens to datagrams of the node's user."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(grounds.root / "notify"))
+        assert attempt(grounds, ("pair", grounds.root / "notify"), cell=None) == ["done "]
+        assert manager.recv(100) == b"STOPPING=1"
+        manager.recv(100)
+        assert attempt(grounds, ("pair", grounds.root / "notify"), cell=grounds.cell) == [NO]
 
 
 @confined
@@ -179,6 +197,7 @@ def test_without_a_cell_all_of_it_succeeds(grounds: Grounds, bystander: "subproc
             *(("list", grounds.spool), ("chmod", grounds.secret), ("append", grounds.secret), ("touch", path)),
             *(("connect", port), ("datagram", port), ("listen", "127.0.0.1"), ("unix", path), ("kill", bystander.pid)),
             *(("write", grounds.root / "new"), ("remove", grounds.secret)),
+            *(("starve", bystander.pid), ("bind to core", bystander.pid)),
             cell=None,
         )
     assert [outcome for outcome in outcomes if not outcome.startswith("done")] == []
@@ -225,11 +244,28 @@ def test_an_entry_of_the_path_above_the_data_directory_is_not_readable(
     assert str(Path(sandbox.__file__).parents[1]) in trees
 
 
+@confined
+def test_data_inside_the_environment_of_the_interpreter_is_not_readable(
+    grounds: Grounds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An environment made in the folder that also holds the data directory is read in parts."""
+    (grounds.root / "lib").mkdir()
+    monkeypatch.setattr(sys, "prefix", str(grounds.root))
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(grounds.root))
+    trees = trees_of_the_interpreter(unless_above=(grounds.secret.parent,))
+    assert str(grounds.root) not in trees
+    assert str(grounds.root / "lib") in trees
+    cell = replace(grounds.cell, readable=(*trees, *grounds.cell.readable))
+    assert not cell.shows(grounds.secret)
+    assert attempt(grounds, ("read", grounds.secret), cell=cell) == [NO]
+
+
 @pytest.mark.parametrize(
     ("there", "gaps"),
     [
         (Offered(7, seccomp=True), ""),
         (Offered(4, seccomp=True), "signal processes of the node's user"),
+        (Offered(2, seccomp=True), "empty files that it may read, signal processes of the node's user"),
         (Offered(6, seccomp=False), "open sockets"),
         (Offered(0, seccomp=True), "read and write the node's files, signal processes of the node's user"),
     ],

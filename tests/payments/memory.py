@@ -125,7 +125,7 @@ class MemoryPaymentStore:
 
     async def debit(self, debit: Debit) -> Applied:
         self._fail()
-        state = self._accounts[debit.account]
+        state = self._accounts.get(debit.account) or AccountState(Fraction(0), None, Fraction(0), 0.0)
         state = replace(state, balance_wei=state.balance_wei - debit.amount_wei, touched_s=self._now())
         self._accounts[debit.account] = state
         return Applied(state)

@@ -95,9 +95,28 @@ def test_port_in_use_has_its_exit_code(host: str) -> None:
             taken.bind((HOST, 0))
             taken.listen()
             number = taken.getsockname()[1]
-            with pytest.raises(StartError, match=f"^--http-addr: .*, port {number}: it is in use$") as caught:
-                await listener(host=host, port=number).start()
-            assert caught.value.exit_code is ExitCode.PORT_IN_USE
+            subject = listener(host=host, port=number)
+            for way in (subject.try_address, subject.start):
+                with pytest.raises(StartError, match=f"^--http-addr: .*, port {number}: it is in use$") as caught:
+                    await way()
+                assert caught.value.exit_code is ExitCode.PORT_IN_USE
+
+    run(main())
+
+
+@pytest.mark.parametrize("host", [HOST, ""])
+def test_trying_an_address_leaves_it_free(host: str) -> None:
+    async def main() -> None:
+        with socket.socket() as free:
+            free.bind((HOST, 0))
+            number = free.getsockname()[1]
+        subject = listener(host=host, port=number)
+        await subject.try_address()
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(HOST, number)
+        await subject.start()
+        assert subject.port == number
+        await subject.stop(0)
 
     run(main())
 

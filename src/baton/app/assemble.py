@@ -17,22 +17,24 @@ from baton.app.cell import engine_cell
 from baton.app.engine import told
 from baton.app.engines import CPU, EngineDevice, EngineRules, Engines, nvidia_devices
 from baton.app.gauges import Gauges
+from baton.app.measures import Measures
+from baton.app.money import Money, open_money
 from baton.app.port import auth_webhook, certificate_source, service_port
+from baton.app.record import token_secrets
 from baton.app.reload import Reload
 from baton.app.session_limit import LiveSessionLimit
 from baton.app.stores import bucket_account, media_store, store_kind
 from baton.app.use_cases import Adapters, Served, port_application
-from baton.app.view import NodeView, Tally
-from baton.chain.signer import KeystoreSigner, NoSigner
+from baton.app.view import NodeView
+from baton.chain.signer import signer_of
 from baton.config.load import Loaded
 from baton.config.model import Settings
 from baton.devices.nvml import NvmlInventory
 from baton.jobs.ports import SegmentFetcher, Signer
 from baton.jobs.streams import Streams
 from baton.kernel.capabilities import Capabilities, Capability, capability_name
-from baton.kernel.clock import SystemClock
+from baton.kernel.clock import Clock, SystemClock
 from baton.kernel.errors import ExitCode
-from baton.kernel.metrics import SilentMetrics
 from baton.kernel.version import NODE_VERSION, VERSION
 from baton.node.drain import Drain
 from baton.node.health import Fact, Health
@@ -42,13 +44,12 @@ from baton.node.supervisor import Node
 from baton.ops.api import ManagementPort, MetricsPage
 from baton.ops.known_routes import KnownRoutes
 from baton.ops.logs import LogVerbosity
-from baton.ops.metrics import PrometheusMetrics, node_id
+from baton.ops.price_routes import PriceRoutes
 from baton.ops.status import EngineTest, StatusBoard
 from baton.storage.bucket import BucketMediaStore, SessionStores
 from baton.storage.data_dir import DataDir
 from baton.storage.directory import DirectoryMediaStore
 from baton.storage.run_time import KeptSessionLimit
-from baton.storage.secrets import TokenSecrets
 from baton.storage.spool import FileSpool
 from baton.video.devices import Devices
 from baton.video.local import LocalTranscoder
@@ -100,29 +101,35 @@ async def _live(
     loaded: Loaded, again: Callable[[], Loaded], devices: tuple[EngineDevice, ...] | None, rules: EngineRules | None
 ) -> ExitCode:
     settings = loaded.settings
-    _announce()
+    clock = SystemClock()
+    measures = Measures.of(settings)
+    _announce(settings)
     with DataDir.acquire(settings.data_dir) as data_dir:
-        signer = await _signer(settings)
+        signer = await signer_of(settings.key)
         cards = await Cards.find(settings.engine.nvidia, inventory=lambda: NvmlInventory(clock=SystemClock()))
         if devices is None:
             devices = nvidia_devices(cards.devices) or (CPU,)
-        assembly = Assembly(loaded, data_dir, signer, cards, devices=devices, rules=rules)
-        return await assembly.node(again).run()
+        money = await open_money(settings, data_dir=data_dir, signer=signer, clock=clock, metrics=measures.all)
+        parts = Parts(data_dir, signer, cards, money, measures, clock)
+        return await Assembly(loaded, parts, devices=devices, rules=rules).node(again).run()
 
 
-async def _signer(settings: Settings) -> Signer:
-    key = settings.key
-    if key.keystore_file is None:
-        return NoSigner()
-    return await KeystoreSigner.unlock(key.keystore_file, account_hex=key.account_hex, password=key.password)
-
-
-def _announce() -> None:
+def _announce(settings: Settings) -> None:
     log.info("baton starts", version=VERSION, node_version=NODE_VERSION, pid=os.getpid())
-    log.warning(
-        "off-chain: nobody pays for anything here",
-        meaning="no prices, no tickets, no balances",
-    )
+    if settings.network == "offchain":
+        log.warning("off-chain: nobody pays for anything here", meaning="no prices, no tickets, no balances")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a node is made of beside its settings, ready to be used."""
+
+    data_dir: DataDir
+    signer: Signer
+    cards: Cards
+    money: Money
+    measures: Measures
+    clock: Clock
 
 
 @dataclass(slots=True)
@@ -138,33 +145,24 @@ class Assembly:
     def __init__(
         self,
         loaded: Loaded,
-        data_dir: DataDir,
-        signer: Signer,
-        cards: Cards,
+        parts: Parts,
         *,
         devices: tuple[EngineDevice, ...],
         rules: EngineRules | None = None,
     ) -> None:
         """Makes every adapter; nothing runs yet."""
-        self._cards = cards
+        self._cards, self._money, data_dir = parts.cards, parts.money, parts.data_dir
         settings = self._settings = loaded.settings
         self._loaded = loaded
-        self._signer = signer
-        self._clock = SystemClock()
+        self._signer = parts.signer
+        self._clock = parts.clock
         self._verbosity = LogVerbosity(settings.logs.level)
-        self._prometheus = (
-            PrometheusMetrics(
-                node_id=node_id(settings.key.account_hex), per_stream=settings.management.metrics_per_stream
-            )
-            if settings.management.monitor
-            else None
-        )
-        self._metrics = Tally(self._prometheus or SilentMetrics())
+        self._prometheus, self._metrics = parts.measures.exported, parts.measures.all
         self._drain = Drain()
         self._health = Health(drain=self._drain, metrics=self._metrics)
         self._offer = _Offer(_offering(()))
+        self._keys = token_secrets(settings, data_dir, clock=self._clock)
         self._engine_tests: dict[str, EngineTest] = {}
-        self._keys = TokenSecrets.load(data_dir.token_secrets, clock=self._clock)
         self._fetcher = HttpSegmentFetcher(allow_private=settings.access.fetch_private_networks)
         self._poster = HttpObjectPoster(allow_private=settings.access.fetch_private_networks)
         # The operator's own bucket may lie anywhere.
@@ -225,6 +223,8 @@ class Assembly:
                 clock=self._clock,
                 metrics=self._metrics,
                 signer=self._signer,
+                payments=self._money.payments,
+                senders=self._money.senders,
                 keys=self._keys,
                 streams=self._streams,
                 offers=self._store if isinstance(self._store, BucketMediaStore) else None,
@@ -251,6 +251,7 @@ class Assembly:
             clock=self._clock,
             cards=self._cards.status,
         )
+        prices = self._money.prices
         board = StatusBoard(
             view=view,
             drain=self._drain,
@@ -261,6 +262,7 @@ class Assembly:
             session_limit=self._session_limit,
             settings=self._loaded.provenance,
             engine_tests=lambda: tuple(self._engine_tests.values()),
+            at_run_time=prices.settings_at_run_time if prices is not None else dict,
         )
         return ManagementPort(
             bind=settings.management.bind,
@@ -271,6 +273,7 @@ class Assembly:
                 session_limit=self._session_limit,
                 verbosity=self._verbosity,
                 transcodes=settings.video.transcoder,
+                prices=PriceRoutes(desk=prices) if prices is not None else None,
             ),
             metrics=self._metrics_page(),
         )
@@ -294,8 +297,10 @@ class Assembly:
         services = [
             Service("service manager", manager.run, restartable),
             Service("reload", reload.run, restartable),
+            Service("service address", _rest, start=self._listener.try_address),
             self._management.as_service(),
             Service("token secrets", self._keys.run, restartable),
+            *self._money.services(),
             Service("clients", _rest, stop=self._close_clients),
             self._store_service(),
             Service("spool", _rest, start=self._clean_spool, stop=self._close_spool),

@@ -20,7 +20,7 @@ def engine_cell(settings: Settings, data_dir: DataDir) -> Cell | None:
     """What engine children are left with, their temp folder emptied; None for everything. Blocking.
 
     Raises:
-        StartError: ``ExitCode.ENGINE``: a cell is required, and this kernel cannot close it.
+        StartError: ``ExitCode.ENGINE``: a cell is required, and this kernel cannot close it, or secrets lie within.
     """
     engine = settings.engine
     if engine.sandbox is SandboxMode.OFF:
@@ -37,9 +37,17 @@ def engine_cell(settings: Settings, data_dir: DataDir) -> Cell | None:
     temp = data_dir.folder(_TEMP)
     shutil.rmtree(temp, ignore_errors=True)
     shielded = (data_dir.path, settings.key.keystore_file, settings.port.private_key_file)
-    return Cell(
-        readable=(*trees_of_the_interpreter(unless_above=tuple(p for p in shielded if p is not None)), *engine.paths),
+    secret = tuple(path for path in shielded if path is not None)
+    cell = Cell(
+        readable=(*trees_of_the_interpreter(unless_above=secret), *engine.paths),
         named=(str(data_dir.work),),
         writable=(str(data_dir.folder(_TEMP)),),
         devices=engine.paths,
     )
+    shown = [str(path) for path in secret if cell.shows(path)]
+    if shown and engine.sandbox is SandboxMode.REQUIRE:
+        message = f"--engine-sandbox is require, but engine children must read the folders around {', '.join(shown)}"
+        raise StartError(message, exit_code=ExitCode.ENGINE)
+    if shown:
+        log.warning("cell of engine children holds secrets", paths=shown, remedy="move them out of program folders")
+    return cell

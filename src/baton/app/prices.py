@@ -23,6 +23,7 @@ from baton.storage.kept_money import PricesFile, RateFile
 
 __all__ = ["Prices"]
 
+_MEASURE_EVERY_S = 15.0
 _ORIGIN = Origin(Source.RUN_TIME, "baton price")
 
 
@@ -32,7 +33,7 @@ class Prices:
     def __init__(
         self, *, settings: PaymentSettings, rpc: JsonRpc, data_dir: DataDir, clock: Clock, metrics: Metrics
     ) -> None:
-        """Nothing is read or asked before ``service`` starts."""
+        """Nothing is read or asked before ``start``."""
         self._settings = settings
         self._clock = clock
         self._rates: RateWatch | None = None
@@ -56,13 +57,19 @@ class Prices:
         )
 
     def service(self) -> Service:
-        """Starts the prices and then watches the exchange rate; needs the endpoint, and comes before the port."""
-        return Service("prices", self._run, criticality=Criticality.RESTARTABLE, start=self.start)
+        """Watches the exchange rate; comes after ``start``."""
+        return Service("prices", self._run, Criticality.RESTARTABLE)
 
     async def _run(self) -> None:
-        if self._rates is not None:
-            await self._rates.run()
-        await asyncio.Event().wait()
+        rates = self._rates
+        if rates is None:
+            await asyncio.Event().wait()
+            return
+        async with asyncio.TaskGroup() as group:
+            group.create_task(rates.run())
+            while True:
+                rates.show_age()
+                await asyncio.sleep(_MEASURE_EVERY_S)
 
     async def start(self) -> None:
         """Put the prices in force.
@@ -75,11 +82,6 @@ class Prices:
         except PriceRefusedError as problem:
             message = f"Error converting price: {problem}"
             raise StartError(message, exit_code=ExitCode.CONFIG) from problem
-
-    def sample(self) -> None:
-        """Bring the metrics of the feed up to date."""
-        if self._rates is not None:
-            self._rates.show_age()
 
     def settings_at_run_time(self) -> Mapping[str, tuple[str, Origin]]:
         """Settings whose values an operator replaced, by name, for the status."""

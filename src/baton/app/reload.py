@@ -50,7 +50,7 @@ class Reload:
             try:
                 await self._once()
             finally:
-                self._manager.ready()
+                self._manager.reloaded()
 
     async def _once(self) -> None:
         fresh = self._certificate is not None and await self._certificate.refresh()

@@ -10,9 +10,16 @@ from baton.jobs.gate import Gate
 from baton.jobs.info import InfoBuilder
 from baton.jobs.intake import Intake
 from baton.jobs.messages import Price
-from baton.jobs.offchain import OffchainPayments, SignatureCheck, TrustingCheck
 from baton.jobs.payment_desk import PaymentDesk
-from baton.jobs.ports import SegmentFetcher, SegmentSpool, SenderCheck, ServedMedia, Signer, StoreOffers
+from baton.jobs.ports import (
+    Payments,
+    SegmentFetcher,
+    SegmentSpool,
+    SenderCheck,
+    ServedMedia,
+    Signer,
+    StoreOffers,
+)
 from baton.jobs.segment import SegmentDesk
 from baton.jobs.streams import Streams
 from baton.jobs.tokens import TokenKeys, TokenMint
@@ -41,6 +48,10 @@ class Adapters:
     clock: Clock
     metrics: Metrics
     signer: Signer
+    payments: Payments
+    """Those of an off-chain node, or tickets."""
+    senders: SenderCheck
+    """Whose word counts; one that takes everybody's is for off-chain nodes only."""
     keys: TokenKeys
     streams: Streams
     offers: StoreOffers | None
@@ -63,9 +74,8 @@ class Served:
 
 
 def port_application(parts: Adapters) -> Served:
-    """The application behind the service port of an off-chain node."""
-    payments = OffchainPayments()
-    senders: SenderCheck = SignatureCheck() if parts.settings.access.verify_signatures else TrustingCheck()
+    """The application behind the service port."""
+    payments, senders = parts.payments, parts.senders
     tokens = TokenMint(keys=parts.keys, clock=parts.clock)
     info = InfoBuilder(
         service_uri=parts.settings.port.service_uri,

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, NoReturn, Self
 import coincurve
 
 from baton.chain.keystore import KeyFile, fail, find_key_file
+from baton.config.model import KeySettings
 from baton.kernel.crypto import public_key_to_address, sign_message
 from baton.kernel.ids import ZERO_ADDRESS, Address, to_checksum_hex
 
 if TYPE_CHECKING:
     from eth_account import Account
 
-__all__ = ["KeystoreSigner", "NoSigner"]
+__all__ = ["KeystoreSigner", "NoSigner", "signer_of"]
 
 _KEY_BYTES = 32
 _VERSION = 3
@@ -126,3 +127,14 @@ def _decrypt(key_file: KeyFile, password: str) -> bytes:
     if address != key_file.address:
         fail(f"{opening}: its key belongs to another address")
     return key
+
+
+async def signer_of(key: KeySettings) -> KeystoreSigner | NoSigner:
+    """The account that the settings name, unlocked; without one nothing is signed.
+
+    Raises:
+        StartError: ``ExitCode.CONFIG``, as ``KeystoreSigner.unlock``.
+    """
+    if key.keystore_file is None:
+        return NoSigner()
+    return await KeystoreSigner.unlock(key.keystore_file, account_hex=key.account_hex, password=key.password)

@@ -24,13 +24,13 @@ def certificate_problems(certificate: Path | None, key: Path | None) -> list[str
     if certificate is None or key is None:
         given, missing = ("--key-file", "--cert-file") if certificate is None else ("--cert-file", "--key-file")
         return [f"{given} needs {missing} beside it"]
-    missing_files = [
-        f"{option}: no such file: {file}"
+    unseen = [
+        f"{option}: {problem}: {file}"
         for option, file in (("--cert-file", certificate), ("--key-file", key))
-        if not file.is_file()
+        if (problem := _why_no_file(file))
     ]
-    if missing_files:
-        return missing_files
+    if unseen:
+        return unseen
     try:
         # The password callback keeps OpenSSL from asking on the terminal for an encrypted key.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=lambda: "")
@@ -38,6 +38,14 @@ def certificate_problems(certificate: Path | None, key: Path | None) -> list[str
         reason = getattr(problem, "reason", None) or getattr(problem, "strerror", None) or problem
         return [f"--cert-file {certificate} and --key-file {key} cannot be used together: {reason}"]
     return []
+
+
+def _why_no_file(path: Path) -> str:
+    """Why ``path`` is no file that we could read; empty when it is. ``Path.is_file`` raises where we may not look."""
+    try:
+        return "" if path.is_file() else "no such file"
+    except OSError as problem:
+        return str(problem.strerror)
 
 
 def keystore_account(file: Path) -> str | None:
@@ -67,12 +75,17 @@ def find_key_file(
         return None, []
     is_named = place is not None or account
     place = place or data_dir / "keystore"
-    if not is_named and not place.is_dir():
-        return None, [f"--eth-keystore-path must be set: on a chain the node needs its key, and {place} is not there"]
-    if place.is_file():
-        return _single_key_file(place, account)
-    if place.is_dir():
-        return _key_file_in(place, account)
+    try:
+        if not is_named and not place.is_dir():
+            return None, [
+                f"--eth-keystore-path must be set: on a chain the node needs its key, and {place} is not there"
+            ]
+        if place.is_file():
+            return _single_key_file(place, account)
+        if place.is_dir():
+            return _key_file_in(place, account)
+    except OSError as problem:
+        return None, [f"--eth-keystore-path {place}: {problem.strerror}"]
     return None, [f"--eth-keystore-path was not found: {place}"]
 
 
@@ -126,6 +139,11 @@ def together_problems(settings: Settings) -> list[str]:
         problems.append("--cert-file has no use: --http-addr asks for cleartext (http://)")
     if settings.key.password and settings.key.keystore_file is None:
         problems.append("--eth-password has no use without --eth-keystore-path or --eth-acct-addr")
+    if settings.money.cluster_secrets and not settings.money.database_url.startswith("postgresql"):
+        problems.append(
+            "--cluster-secret needs a PostgreSQL as --database-url: nodes that take each other's tickets and share no "
+            "record would each credit the same ticket"
+        )
     limits = port.limits
     if limits.max_connections_per_address > limits.max_connections:
         problems.append(

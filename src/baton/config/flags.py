@@ -2,7 +2,8 @@
 
 Pure. One name serves everywhere: ``max-sessions`` is ``--max-sessions`` on the command line, ``BATON_MAX_SESSIONS``
 in the environment and ``max-sessions = 4`` in ``baton.toml``. Names that the reference has are its own in kebab-case,
-with its defaults. Settings that later versions bring are in ``config.later``.
+with its defaults. Rows about money are in ``config.money_flags``; settings that later versions bring are in
+``config.later``.
 """
 
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from baton.config.encoding_flags import ENCODING
 from baton.config.flag import TRANSCODING, Flag
 from baton.config.model import LogFormat, SandboxMode
 from baton.config.money_flags import CHAIN, PRICES
+from baton.config.record_flags import RECORD
 
 __all__ = ["FLAGS", "LOG_LEVELS"]
 
@@ -279,6 +281,7 @@ _ROWS = (
     ),
     *CHAIN,
     *PRICES,
+    *RECORD,
     # Limits of the service port.
     Flag(
         "header-timeout",

@@ -175,7 +175,11 @@ def _find_file(named: str | None, said: _Said) -> tuple[Path | None, Layer]:
     except BadValueError:
         return None, Layer()
     path = cast("Path", data_dir) / "baton.toml"
-    return (path, read_file(path, in_data_dir=True)) if path.is_file() else (None, Layer())
+    try:
+        found = path.is_file()
+    except OSError:  # a directory that we may not enter: whoever uses it says so
+        found = False
+    return (path, read_file(path, in_data_dir=True)) if found else (None, Layer())
 
 
 def _read_values(said: _Said, names: Iterable[str]) -> tuple[dict[str, object], list[str]]:

@@ -23,6 +23,7 @@ __all__ = [
     "LogFormat",
     "LogSettings",
     "ManagementSettings",
+    "MoneySettings",
     "PaymentSettings",
     "PortLimits",
     "PortSettings",
@@ -165,6 +166,16 @@ class KeySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MoneySettings:
+    """Where money is on record, and what nodes that share the record have in common."""
+
+    database_url: str = field(default="", repr=False)
+    """Empty: a file in the data directory. It may hold a password. Never printed as it is."""
+    cluster_secrets: tuple[str, ...] = field(default=(), repr=False)
+    """The one in use first; at most two. Never printed."""
+
+
+@dataclass(frozen=True, slots=True)
 class ChainSettings:
     """The chain and how it is watched; nothing of it is used off-chain."""
 
@@ -212,7 +223,7 @@ class PaymentSettings:
     max_face_value_wei: int = 0
     """0 is no limit."""
     redeem_gas: int = 350_000
-    idle_account_s: float = 600.0
+    idle_account_s: float = 86_400.0
     """A silent account is forgotten after this."""
 
 
@@ -262,6 +273,7 @@ class Settings:
     storage: StorageSettings = StorageSettings()
     access: AccessSettings = AccessSettings()
     key: KeySettings = KeySettings()
+    money: MoneySettings = MoneySettings()
     chain: ChainSettings = ChainSettings()
     payments: PaymentSettings = PaymentSettings()
     management: ManagementSettings = ManagementSettings()

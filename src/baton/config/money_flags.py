@@ -151,8 +151,8 @@ PRICES = (
         "account-idle",
         "payments.idle_account_s",
         values.duration(60, 24 * _HOUR_S),
-        "10m",
-        "Credit and pinned price of a stream that was silent for this long are forgotten.",
+        "24h",
+        "Credit of a stream that was silent for this long is forgotten.",
         _PAYMENTS,
     ),
 )

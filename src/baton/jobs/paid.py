@@ -58,6 +58,9 @@ class TicketPayments:
         except QuoteError as error:
             self._metrics.add("quote_failures_total", reason=_REASONS.get(error.text, "other"))
             raise RefusedError(_INTERNAL, error.text, detail=error.detail) from error
+        except BatonError as error:
+            self._metrics.add("quote_failures_total", reason="other")
+            raise RefusedError(_INTERNAL, Text.INTERNAL, detail=str(error)) from error
         self._show(sender, offer)
         price = offer.price.price
         return Quote(
@@ -76,11 +79,13 @@ class TicketPayments:
         """
         await self.receive(payment, key=session_id, price_override=price_override)
         try:
-            hold = self._recipient.admit(
+            hold = await self._recipient.admit(
                 payment.sender, session_id, units=estimated_px, override=_fraction(price_override)
             )
         except InsufficientBalanceError as error:
             raise RefusedError(_BAD_REQUEST, Text.INSUFFICIENT_BALANCE) from error
+        except BatonError as error:
+            raise RefusedError(_INTERNAL, Text.INTERNAL, detail=str(error)) from error
         if hold is not None:
             self._holds[hold.number] = hold
         return Admitted(sender=payment.sender, session_id=session_id, hold_id=hold.number if hold is not None else 0)
@@ -116,8 +121,11 @@ class TicketPayments:
         Raises:
             RefusedError: none can be made now.
         """
-        if self._recipient.pinned(sender, key) is None:
-            return None
+        try:
+            if await self._recipient.pinned_now(sender, key) is None:
+                return None
+        except BatonError as error:
+            raise RefusedError(_INTERNAL, Text.INTERNAL, detail=str(error)) from error
         return await self.quote(sender=sender, session_id=key, capabilities=None)
 
     def is_paid(self, *, sender: Address, session_id: SessionId) -> bool:

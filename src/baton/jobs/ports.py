@@ -183,7 +183,12 @@ class ObjectPoster(Protocol):
 
 
 class StoreError(Exception):
-    """A rendition could not be kept; the text is for the peer."""
+    """A rendition could not be kept; the text is for the peer, ``detail`` for our log alone."""
+
+    def __init__(self, text: str, *, detail: str = "") -> None:
+        """``detail`` says why where ``text`` may not."""
+        super().__init__(text)
+        self.detail = detail
 
 
 class SpooledSegment(Protocol):

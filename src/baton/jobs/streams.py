@@ -136,8 +136,12 @@ class Streams:
         before = {s.session_id for s in self._table.sessions()}
         was_open = self._table.is_open(opening.session_id)
         session = self._table.open(opening, self._clock.monotonic())
-        if self._engines is not None and not was_open and session.continues is not None:
-            self._engines.continue_session(session.continues, session.session_id)
+        if self._engines is not None and not was_open:
+            if session.continues is not None:
+                self._engines.continue_session(session.continues, session.session_id)
+            else:
+                # One that opens again after it was continued has a place that does not count: it gets one that does.
+                self._engines.end_session(session.session_id)
         row = self._table.started(session.session_id)
         line = self._turns.setdefault(session.session_id, Turnstile(clock=self._clock))
         output = self._outputs.get(session.session_id)

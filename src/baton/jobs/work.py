@@ -88,7 +88,7 @@ class Work:
             self._metrics.add("transcode_failures_total", reason="permanent" if not error.retryable else "retryable")
             return self._failed(admitted, error.text, "transcode", error.detail, times)
         except StoreError as error:
-            return self._failed(admitted, str(error), "store", "", times)
+            return self._failed(admitted, str(error), "store", error.detail, times)
         signature = await asyncio.to_thread(self._sign, output.renditions)
         pixels = sum(r.pixels for r in output.renditions)
         # Before the wait: the hold is payments' affair now, even if this request ends meanwhile.
@@ -231,14 +231,14 @@ class Work:
         try:
             async with asyncio.timeout(max(_LEAST_KEEPING_S, left_s) / 2):
                 return await store.save(session_id=session_id, name=name, data=data, content_type=_HASH_CONTENT_TYPE)
-        except (StoreError, TimeoutError) as error:
-            log.warning(
-                "perceptual hash not kept",
-                session=shown_session(session_id),
-                seq=admitted.metadata.seq,
-                reason=str(error),
-            )
-            return ""
+        except StoreError as error:
+            reason = error.detail or str(error)
+        except TimeoutError:
+            reason = "the store took too long"
+        log.warning(
+            "perceptual hash not kept", session=shown_session(session_id), seq=admitted.metadata.seq, reason=reason
+        )
+        return ""
 
     def _sign(self, outputs: tuple[RenditionOutput, ...]) -> bytes:
         """Our signature over the hashes of all renditions in profile order; hashing megabytes is a thread's work."""

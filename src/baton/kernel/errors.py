@@ -46,6 +46,8 @@ class ExitCode(IntEnum):
     """A critical service died while the node was running."""
     DRAIN_TIMEOUT = 7
     """Stopped by signal, but work was still running when the drain budget ended."""
+    CHAIN = 8
+    """The chain cannot be read, or is not the one that the settings mean."""
 
 
 class Text:

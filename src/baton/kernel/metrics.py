@@ -75,6 +75,7 @@ _SECONDS = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 8.0, 10.0,
 _TRANSFER_S = (0.05, 0.1, 0.15, 0.2, 0.35, 0.5, 1.0, 1.5, 2.0, 5.0, 10.0)
 _SEGMENT_S = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 10.0, 15.0, 20.0)
 _TRANSCODE_S = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 10.0)
+_COMMIT_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _SCORE = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 10.0, 15.0, 20.0, 40.0)
 _G, _C, _H = MetricKind.GAUGE, MetricKind.COUNTER, MetricKind.HISTOGRAM
 _M = (STREAM_LABEL,)
@@ -245,6 +246,11 @@ _OURS = (
         ("owner",),
         zeros=_from_zero("own", "gateway"),
     ),
+    Metric("tickets_pending", _G, "Winning tickets on record that are neither paid nor given up"),
+    Metric("tickets_pending_value", _G, "Face value of the winning tickets that wait, in gwei"),
+    Metric("database_waiting", _G, "Changes of money that are not on record yet", zeros=_ONCE),
+    Metric("database_commit_time_seconds", _H, "Time to put changes that waited together on record", (), _COMMIT_S),
+    Metric("database_failures_total", _C, "Commits that could not be put on record", zeros=_ONCE),
     Metric("spool_bytes", _G, "Bytes of segments on disk until their work is done"),
     Metric("port_connections", _G, "Open connections on the service port"),
     Metric("port_refusals_total", _C, "Connections or streams cut on the service port, by reason", ("reason",)),

@@ -124,7 +124,7 @@ class ChildCommand:
     probe: str = "baton.media.engine.probe:probe"
     release: str = ""
     """Lets go of what the engine keeps of a stream; empty for an engine that keeps nothing."""
-    niceness: int = 5
+    niceness: int = 10
     """How far a child steps back from the node's own work, which must answer while all cores encode."""
     environment: tuple[tuple[str, str], ...] = ()
     """Further variables of the child's environment: which device it shall see."""

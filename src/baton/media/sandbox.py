@@ -13,7 +13,7 @@ import os
 import stat
 import struct
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -29,12 +29,15 @@ _FILE_RIGHTS = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEVICE
 _RUN = _EXECUTE | _READ_FILE | _READ_DIR
 _RIGHTS_OF_ABI = MappingProxyType({1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1})
 _ALL_RIGHTS = (1 << 16) - 1
+_TRUNCATE_ABI = 3
 _TCP, _TCP_ABI = 3, 4
 _SCOPES, _SCOPES_ABI = 3, 6
 """Abstract sockets and signals."""
 
 _PR_SET_SECCOMP, _SECCOMP_FILTER = 22, 2
-_LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_ARCHITECTURE, _CALL, _FIRST, _SECOND = 4, 0, 16, 24
+"""Where the filter finds what it judges; of arguments the lower half, on machines that put it first."""
 _ALLOW, _REFUSE = 0x7FFF0000, 0x00050000 | 1
 """Refused calls fail with EPERM."""
 _X32_CALLS = 0x40000000
@@ -45,13 +48,13 @@ _REFUSED = MappingProxyType(
         # socket; ptrace, process_vm_readv, process_vm_writev, kcmp, perf_event_open; bpf, userfaultfd; add_key,
         # request_key, keyctl; mount, umount2, unshare, setns, open_by_handle_at; chmod, fchmod, chown, fchown, lchown,
         # fchownat, fchmodat; setxattr and removexattr in threes; utime, utimes, futimesat, utimensat; shmget, shmat,
-        # semget, msgget, mq_open.
+        # semget, msgget, mq_open; truncate, which old versions of Landlock let pass; setpriority, ioprio_set.
         "x86_64": (
             0xC000003E,
             (
                 *(41, 101, 310, 311, 312, 298, 321, 323, 248, 249, 250, 165, 166, 272, 308, 304),
                 *(90, 91, 92, 93, 94, 260, 268, 188, 189, 190, 197, 198, 199, 132, 235, 261, 280),
-                *(29, 30, 64, 68, 240),
+                *(29, 30, 64, 68, 240, 76, 141, 251),
             ),
         ),
         "aarch64": (
@@ -59,12 +62,17 @@ _REFUSED = MappingProxyType(
             (
                 *(198, 117, 270, 271, 272, 241, 280, 282, 217, 218, 219, 40, 39, 97, 268, 265),
                 *(52, 55, 54, 53, 5, 6, 7, 14, 15, 16, 88),
-                *(194, 196, 190, 186, 180),
+                *(194, 196, 190, 186, 180, 45, 140, 30),
             ),
         ),
     }
 )
 """Per machine: its name for the kernel's audit, and the numbers of refused calls."""
+_ON_ITSELF_ONLY = MappingProxyType({"x86_64": (302, 203, 144, 142, 314), "aarch64": (261, 122, 119, 118, 274)})
+"""prlimit64, sched_setaffinity, sched_setscheduler, sched_setparam, sched_setattr: they would starve or end any process
+of the node's user, the node among them."""
+_SOCKETPAIR = MappingProxyType({"x86_64": 53, "aarch64": 199})
+"""A pair of datagram sockets can send to others than each other, to the service manager for one; a stream cannot."""
 
 _CAPABILITIES_V3 = 0x20080522
 _KEPT_CAPABILITIES = 1 << 1 | 1 << 2
@@ -110,6 +118,11 @@ class Cell:
         readable = (*self.readable, *_GPU_READABLE)
         return replace(self, readable=readable, devices=(*self.devices, *_GPU_DEVICES))
 
+    def shows(self, path: Path) -> bool:
+        """Whether a child may read what is there, if the user may."""
+        real = path.resolve()
+        return any(real.is_relative_to(Path(tree).resolve()) for tree in (*_SYSTEM_TREES, *self.readable))
+
     def as_text(self) -> str:
         """For the child's command line."""
         return json.dumps(asdict(self))
@@ -133,6 +146,8 @@ class Offered:
         gaps = []
         if not self.landlock:
             gaps.append("read and write the node's files")
+        elif self.landlock < _TRUNCATE_ABI:
+            gaps.append("empty files that it may read")
         if self.landlock < _SCOPES_ABI:
             gaps.append("signal processes of the node's user")
         if not self.seccomp:
@@ -151,14 +166,19 @@ def offered() -> Offered:
 
 
 def trees_of_the_interpreter(*, unless_above: tuple[Path, ...]) -> tuple[str, ...]:
-    """What Python and its packages are read from. Entries of its path that lie above one of the given are left out."""
-    package = Path(__file__).parents[1]
-    entries = [Path(entry) for entry in sys.path if entry]
+    """What Python and its packages are read from. What lies above one of the given is left out, or goes in parts."""
     shielded = [path.resolve() for path in unless_above]
-    safe = [e for e in entries if not any(path.is_relative_to(e.resolve()) for path in shielded)]
-    own = (sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix, os.path.realpath(sys.executable))
-    lent = [e for e in os.environ.get("LD_LIBRARY_PATH", "").split(":") if e]
-    return tuple(dict.fromkeys((*own, str(package), *map(str, safe), *lent)))
+
+    def safe(entries: Iterable[Path]) -> Iterator[str]:
+        return (str(e) for e in entries if not any(path.is_relative_to(e.resolve()) for path in shielded))
+
+    prefixes = [Path(p) for p in (sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix)]
+    # An environment may have been made in a folder that holds the node's data as well.
+    parts = [prefix / part for prefix in prefixes for part in ("bin", "lib", "lib64", "pyvenv.cfg")]
+    entries = [Path(entry) for entry in sys.path if entry]
+    lent = [Path(e) for e in os.environ.get("LD_LIBRARY_PATH", "").split(":") if e]
+    own = (os.path.realpath(sys.executable), str(Path(__file__).parents[1]))
+    return tuple(dict.fromkeys((*safe(prefixes), *safe(parts), *own, *safe(entries), *safe(lent))))
 
 
 def confine(cell: Cell) -> None:
@@ -245,13 +265,27 @@ def _allow(libc: ctypes.CDLL, ruleset: int, path: str, rights: int) -> None:
 
 
 def _refuse_calls(libc: ctypes.CDLL) -> None:
-    """A filter of the classic kind: another machine's calls and those of the table fail, all others pass."""
-    name, numbers = _REFUSED[os.uname().machine]
-    numbers = (*numbers, *_SAME_EVERYWHERE)
-    checks = [(_AT_LEAST, _X32_CALLS), *((_EQUAL, number) for number in numbers)]
-    steps = [(_LOAD, 0, 0, 4), (_EQUAL, 0, len(checks) + 2, name), (_LOAD, 0, 0, 0)]
-    steps += [(code, len(checks) - index, 0, number) for index, (code, number) in enumerate(checks)]
-    steps += [(_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _REFUSE)]
+    """A filter of the classic kind: another machine's calls and those of the tables fail, all others pass."""
+    steps = _filter(os.uname().machine)
     program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in steps))
     head = struct.pack("HxxxxxxP", len(steps), ctypes.addressof(program))
     _checked(libc.prctl(_PR_SET_SECCOMP, _SECCOMP_FILTER, head, 0, 0), "seccomp")
+
+
+def _filter(machine: str) -> list[tuple[int, int, int, int]]:
+    """Code, steps to skip when it holds and when not, and value. Numbers first, then the verdicts they lead to."""
+    name, numbers = _REFUSED[machine]
+    verdicts = [
+        *((_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _REFUSE)),
+        *((_LOAD, 0, 0, _FIRST), (_EQUAL, 0, 1, 0), (_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _REFUSE)),
+        *((_LOAD, 0, 0, _SECOND), (_ANY_BIT, 2, 0, 2), (_ANY_BIT, 0, 1, 1), (_RETURN, 0, 0, _ALLOW)),
+        (_RETURN, 0, 0, _REFUSE),
+    ]
+    refused, on_itself, stream_only = 1, 2, 6
+    checks = [(_AT_LEAST, _X32_CALLS, refused)]
+    checks += [(_EQUAL, number, refused) for number in (*numbers, *_SAME_EVERYWHERE)]
+    checks += [(_EQUAL, number, on_itself) for number in _ON_ITSELF_ONLY[machine]]
+    checks.append((_EQUAL, _SOCKETPAIR[machine], stream_only))
+    steps = [(_LOAD, 0, 0, _ARCHITECTURE), (_EQUAL, 0, len(checks) + 1 + refused, name), (_LOAD, 0, 0, _CALL)]
+    steps += [(code, len(checks) - 1 - i + verdict, 0, value) for i, (code, value, verdict) in enumerate(checks)]
+    return steps + verdicts

@@ -23,6 +23,7 @@ log = structlog.get_logger("baton.node")
 _MICRO = 1_000_000
 _WAIT_S = 0.2
 _LONGEST_WATCHDOG_US = 3600 * _MICRO
+_UP = frozenset({DrainState.SERVING, DrainState.DRAINING})
 _ENDING = frozenset({DrainState.CLOSING, DrainState.STOPPED})
 
 
@@ -33,18 +34,21 @@ class ServiceManager:
         """Reads ``NOTIFY_SOCKET``, ``WATCHDOG_USEC`` and ``WATCHDOG_PID``; ``pid`` is this process."""
         self._address = _address(environ.get("NOTIFY_SOCKET", ""))
         self._beat_s = _beat_s(environ, pid=os.getpid() if pid is None else pid) if self._address else 0.0
+        self._up = False
 
     def attend(self, drain: Drain) -> None:
         """Tell every change of the node's state from now on."""
         drain.watch(self._changed)
 
     def reloading(self) -> None:
-        """Settings are read again; ``ready`` ends that."""
-        self._tell("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+        """Settings are read again; ``reloaded`` ends that. A node that starts or ends keeps it to itself."""
+        if self._up:
+            self._tell("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
-    def ready(self) -> None:
-        """The node serves."""
-        self._tell("READY=1")
+    def reloaded(self) -> None:
+        """The node serves as before; said of no other, or the manager would take it for ready too early."""
+        if self._up:
+            self._tell("READY=1")
 
     async def run(self) -> None:
         """Service body: a sign of life twice per watchdog interval, for ever; the manager kills a node that hangs."""
@@ -55,6 +59,7 @@ class ServiceManager:
             await asyncio.sleep(self._beat_s)
 
     def _changed(self, state: DrainState) -> None:
+        self._up = state in _UP
         words = [f"STATUS={state.value}"]
         if state is DrainState.SERVING:
             words.append("READY=1")

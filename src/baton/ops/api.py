@@ -259,6 +259,8 @@ def _listen(bind: BindAddress) -> socket.socket:
         return socket.create_server(("", bind.port), family=family, backlog=_BACKLOG, dualstack_ipv6=both)
     except OSError as problem:
         where = f"{bind.host or 'all interfaces'}, port {bind.port}"
-        reason = "it is in use" if problem.errno == errno.EADDRINUSE else problem.strerror
+        # The standard library adds the address, which is said already.
+        reason = str(problem.strerror).partition(" (while ")[0]
+        reason = "it is in use" if problem.errno == errno.EADDRINUSE else reason
         message = f"--cli-addr: cannot listen on {where}: {reason}"
         raise StartError(message, exit_code=ExitCode.PORT_IN_USE) from problem

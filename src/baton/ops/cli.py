@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "price": Command("baton.ops.commands.price:command", "Show or change what gateways pay."),
         "drain": Command("baton.ops.commands.drain:drain", "Take no new streams; those that run go on."),
         "undrain": Command("baton.ops.commands.drain:undrain", "Take new streams again."),
+        "migrate": Command("baton.ops.commands.migrate:command", "Bring the database of money up to date."),
         "version": Command("baton.ops.commands.version:command", "Print the versions."),
     }
 )

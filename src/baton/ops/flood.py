@@ -99,7 +99,7 @@ class LineBudget(logging.Filter):
         now = self._now()
         event = self._event(key, now, limit)
         allowed = _peer_may(event, peer, now, limit) and event.bucket.take(now, per_s=limit.per_s, burst=limit.burst)
-        if not allowed and now - event.told_at < _TELL_EVERY_S:
+        if not allowed and (not event.left_out or now - event.told_at < _TELL_EVERY_S):
             event.left_out += 1
             return None
         left_out, event.left_out = event.left_out, 0

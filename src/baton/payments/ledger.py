@@ -2,14 +2,28 @@
 
 Amounts are exact. They change only by what the record returned, so memory never says more than the disk. A hold is the
 estimated cost of work that was admitted and is not settled; what is held cannot pay for anything else.
+
+Work may cost more than its estimate: renditions keep the shape of their source. A gateway learns of that from the
+answer and pays it with its next segment, but what it sent before cannot know. For that long such a debt is tolerated,
+within bounds (video.md 11.4 item 35).
 """
 
+from collections import deque
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 from baton.payments.ports import AccountKey, AccountState
 
-__all__ = ["Hold", "Ledger"]
+__all__ = ["TOLERATED_S", "Hold", "Ledger"]
+
+TOLERATED_S = 10.0
+"""For this long after the work a debt may be news to its gateway: a segment's usual time and some room."""
+
+_TOLERATED_SEGMENTS = 5
+"""As many as a gateway has under way at once."""
+
+_TOLERATED_ESTIMATES = 3
+"""An upright source asked for in wide renditions makes 3.2 times the pixels that were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +39,15 @@ class Hold:
 @dataclass(slots=True)
 class _Account:
     state: AccountState
+    least_ev_wei: Fraction
+    """Of all tickets accepted so far: terms with another expected value may still be on their way."""
     held_wei: Fraction = Fraction(0)
     holds: dict[int, Hold] = field(default_factory=dict)
+    overruns: deque[tuple[float, Fraction]] = field(default_factory=lambda: deque(maxlen=_TOLERATED_SEGMENTS))
+    """Monotonic seconds and amount of what the last segments cost beyond their holds."""
+
+    def tolerated_wei(self, now: float) -> Fraction:
+        return sum((wei for at, wei in self.overruns if now - at <= TOLERATED_S), Fraction(0))
 
 
 class Ledger:
@@ -45,9 +66,10 @@ class Ledger:
         """What the record says about an account now."""
         account = self._accounts.get(key)
         if account is None:
-            self._accounts[key] = _Account(state)
+            self._accounts[key] = _Account(state, state.ticket_ev_wei)
         else:
             account.state = state
+            account.least_ev_wei = min(account.least_ev_wei, state.ticket_ev_wei)
 
     def state(self, key: AccountKey) -> AccountState | None:
         """The account as last learned, or None."""
@@ -64,18 +86,18 @@ class Ledger:
         account = self._accounts.get(key)
         return account.state.balance_wei - account.held_wei if account is not None else Fraction(0)
 
-    def hold(self, key: AccountKey, *, units: int, price: Fraction) -> Hold | None:
+    def hold(self, key: AccountKey, *, units: int, price: Fraction, now: float) -> Hold | None:
         """Hold the cost of ``units`` of work; None when the account does not cover it.
 
         It must cover the cost and one ticket, whichever is more: that is what gateways pay ahead (payments.md 16 step
-        5), so an honest one always passes.
+        5), so an honest one always passes. ``now`` is monotonic seconds.
         """
         cost_wei = price * units
         account = self._accounts.get(key)
         if account is None:
             return None
-        needed_wei = max(cost_wei, account.state.ticket_ev_wei)
-        if account.state.balance_wei - account.held_wei < needed_wei:
+        needed_wei = max(cost_wei, account.least_ev_wei)
+        if account.state.balance_wei - account.held_wei + account.tolerated_wei(now) < needed_wei:
             return None
         self._last_hold += 1
         hold = Hold(self._last_hold, key, cost_wei, price)
@@ -83,8 +105,17 @@ class Ledger:
         account.held_wei += cost_wei
         return hold
 
+    def settled(self, hold: Hold, *, amount_wei: Fraction, now: float) -> None:
+        """The work was done and debited: its hold ends, and what it cost beyond that is tolerated for a while."""
+        account = self._accounts.get(hold.account)
+        if account is None or not self.end(hold):
+            return
+        beyond_wei = min(amount_wei - hold.amount_wei, hold.amount_wei * _TOLERATED_ESTIMATES)
+        if beyond_wei > 0:
+            account.overruns.append((now, beyond_wei))
+
     def end(self, hold: Hold) -> bool:
-        """The work was settled or given up; False when the hold had ended before."""
+        """The work was given up; False when the hold had ended before."""
         account = self._accounts.get(hold.account)
         if account is None or account.holds.pop(hold.number, None) is None:
             return False
@@ -96,6 +127,11 @@ class Ledger:
         account = self._accounts.get(key)
         if account is not None and not account.holds:
             del self._accounts[key]
+
+    def forget_idle(self, *, before_s: float) -> None:
+        """Drop accounts untouched since a moment in Unix time, those with holds excepted: the record knows them."""
+        for key in [key for key, account in self._accounts.items() if account.state.touched_s < before_s]:
+            self.forget(key)
 
     def holds(self, key: AccountKey) -> int:
         """Holds of an account that have not ended."""

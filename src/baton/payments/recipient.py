@@ -16,6 +16,7 @@ from baton.kernel.ids import Address
 from baton.payments.commitment import TRANSCODING, QuoteClass, Terms
 from baton.payments.errors import PaymentError, QuoteError
 from baton.payments.facevalue import Economics
+from baton.payments.judging import judge_all
 from baton.payments.ledger import Hold, Ledger
 from baton.payments.messages import Offer, OfferedTerms, Receipt, ReceivedPayment
 from baton.payments.nonces import NonceBook
@@ -32,13 +33,19 @@ from baton.payments.ports import (
 from baton.payments.prices import Model, to_wire
 from baton.payments.quoting import PriceQuote, Quoting
 from baton.payments.ticket import Ticket
-from baton.payments.validation import SignedTicket, check_sender, is_signed, judge, open_commitment
+from baton.payments.validation import (
+    SignedTicket,
+    check_sender,
+    open_commitment,
+    signed_tickets,
+)
 
 __all__ = ["InsufficientBalanceError", "Recipient"]
 
 _T = TypeVar("_T")
-_THREAD_FROM_TICKETS = 4
-"""More tickets than this are verified off the event loop."""
+_NONCES_KEPT_BLOCKS = 100
+"""Nonces are kept this many L1 blocks after their terms expired. Terms are taken for some blocks of grace, and by nodes
+whose view of L1 lags: whoever still takes a ticket must know that it was taken."""
 
 
 class InsufficientBalanceError(Exception):
@@ -60,8 +67,12 @@ class Recipient:
         store: PaymentStore,
         pending_wei: Callable[[Address], int],
         clock: Clock,
+        shared: bool = False,
     ) -> None:
-        """``pending_wei`` is what is being redeemed from a sender at this moment."""
+        """``pending_wei`` is what is being redeemed from a sender at this moment.
+
+        ``shared``: other nodes write the same record, so what memory says of a balance may be long spent.
+        """
         self._recipient = recipient
         self._quoting = quoting
         self._economics = economics
@@ -71,10 +82,16 @@ class Recipient:
         self._store = store
         self._pending_wei = pending_wei
         self._clock = clock
+        self._shared = shared
         self._ledger = Ledger()
         self._nonces = NonceBook()
         self._owed: list[tuple[Hold, int]] = []
         self._tasks: set[asyncio.Task[Any]] = set()
+
+    @property
+    def address(self) -> Address:
+        """Who is paid."""
+        return self._recipient
 
     @property
     def ledger(self) -> Ledger:
@@ -100,10 +117,11 @@ class Recipient:
             except BatonError:
                 self._owed += owed[position + 1 :]
                 raise
-        l1_block = self._rounds.last_seen_l1_block
+        l1_block = self._rounds.last_seen_l1_block - _NONCES_KEPT_BLOCKS
         self._nonces.expire(l1_block)
         for key in await self._store.forget(idle_s=idle_s, l1_block=l1_block):
             self._ledger.forget(key)
+        self._ledger.forget_idle(before_s=self._clock.now() - idle_s)
 
     async def close(self) -> None:
         """Wait for what is being written."""
@@ -119,9 +137,10 @@ class Recipient:
 
         Raises:
             QuoteError: none can be made now.
+            BatonError: the record cannot be asked.
         """
         base, quote_class = self._quoting.base(sender, wanted, override)
-        pinned = self._pinned(AccountKey(sender, key))
+        pinned = await self.pinned_now(sender, key)
         if (base if pinned is None else pinned) == 0:
             price = self._quoting.price(Fraction(0), quote_class, max_float_wei=0)
             return Offer(price, self._quoting.terms(sender, price, max_float_wei=0), 0)
@@ -133,8 +152,21 @@ class Recipient:
         return Offer(price, self._quoting.terms(sender, price, max_float_wei=float_wei), float_wei)
 
     def pinned(self, sender: Address, key: str) -> Fraction | None:
-        """The price pinned for an account that is in use, or None."""
+        """The price pinned for an account that is in use, as far as this node knows; None when it knows of none."""
         return self._pinned(AccountKey(sender, key))
+
+    async def pinned_now(self, sender: Address, key: str) -> Fraction | None:
+        """The same, and certain: what memory does not know or holds for idle, another node may have pinned.
+
+        Raises:
+            BatonError: the record cannot be asked.
+        """
+        account = AccountKey(sender, key)
+        pinned = self._pinned(account)
+        if pinned is None and self._shared:
+            await self._look_up(account)
+            pinned = self._pinned(account)
+        return pinned
 
     def balance_wei(self, sender: Address, key: str) -> Fraction:
         """Balance of an account, holds not taken off; 0 for one that is not known."""
@@ -148,6 +180,14 @@ class Recipient:
     def _pinned(self, account: AccountKey) -> Fraction | None:
         state = self._ledger.state(account)
         return state.pinned(self._clock.now()) if state is not None else None
+
+    async def _look_up(self, account: AccountKey) -> None:
+        """Let memory say of an account what the record says."""
+        state = await self._store.account(account)
+        if state is not None:
+            self._ledger.learn(account, state)
+        else:
+            self._ledger.forget(account)
 
     async def _float_wei(self, sender: Address) -> int:
         try:
@@ -173,7 +213,7 @@ class Recipient:
             sender = payment.sender
             if sender is None:
                 raise PaymentError.sender_missing()
-            signed = _tickets(payment, sender, payment.terms)
+            signed = signed_tickets(payment, sender, payment.terms)
             if not signed:
                 return Receipt()
             number, terms = self._open(
@@ -181,7 +221,7 @@ class Recipient:
             )
         except PaymentError as error:
             return Receipt(errors=(error,))
-        return await self._take(AccountKey(sender, key), signed, number, terms)
+        return await self._finish(self._take(AccountKey(sender, key), signed, number, terms))
 
     async def _check_payment(self, payment: ReceivedPayment) -> Fraction:
         """The checks that come before any ticket is looked at; returns the expected price."""
@@ -235,45 +275,13 @@ class Recipient:
 
     async def _take(self, account: AccountKey, signed: tuple[SignedTicket, ...], number: int, terms: Terms) -> Receipt:
         """Judge every ticket by itself, then put the good ones and all winners on record."""
-        if len(signed) > _THREAD_FROM_TICKETS:
-            well_signed = await asyncio.to_thread(_all_signed, signed)
-        else:
-            well_signed = _all_signed(signed)
-        errors: list[PaymentError] = []
-        entries: list[TicketEntry] = []
-        recorded: list[TicketEntry] = []
-        for one, good in zip(signed, well_signed, strict=True):
-            judgement = judge(
-                one,
-                number=number,
-                expiration_block=terms.expiration_block,
-                well_signed=good,
-                l1_block=self._rounds.last_seen_l1_block,
-                nonces=self._nonces,
-            )
-            if judgement.error is not None:
-                errors.append(judgement.error)
-            entry = TicketEntry(
-                recipient_rand_hash=one.ticket.recipient_rand_hash,
-                nonce=one.ticket.sender_nonce,
-                expiration_block=terms.expiration_block,
-                credit_wei=one.ticket.expected_value_wei if judgement.error is None else Fraction(0),
-                winner=judgement.winner,
-            )
-            if judgement.is_new:
-                recorded.append(entry)
-            if judgement.is_new or judgement.winner is not None:
-                entries.append(entry)
-        if not entries:
-            return Receipt(errors=tuple(errors))
-        seen = await self._finish(self._record(account, terms.price, tuple(entries), tuple(recorded)))
-        credited = [e for e in entries if e.credit_wei and (e.recipient_rand_hash, e.nonce) not in seen]
-        return Receipt(
-            credited_wei=sum((e.credit_wei for e in credited), Fraction(0)),
-            tickets=len(credited),
-            winners=sum(e.winner is not None for e in entries),
-            errors=tuple(errors),
+        judged = await judge_all(
+            signed, number=number, terms=terms, l1_block=self._rounds.last_seen_l1_block, nonces=self._nonces
         )
+        if not judged.entries:
+            return Receipt(errors=judged.errors)
+        seen = await self._record(account, terms.price, judged.entries, judged.recorded)
+        return judged.receipt(account.sender, seen=seen)
 
     async def _record(
         self,
@@ -294,7 +302,7 @@ class Recipient:
 
     # Work.
 
-    def admit(
+    async def admit(
         self,
         sender: Address,
         key: str,
@@ -307,8 +315,11 @@ class Recipient:
 
         Raises:
             InsufficientBalanceError: the account does not cover it, or nobody has paid for what has a price.
+            BatonError: the record cannot be asked.
         """
         account = AccountKey(sender, key)
+        if self._shared:
+            await self._look_up(account)
         price = self._ledger.price(account)
         if price is None:
             base, _ = self._quoting.base(sender, wanted, override)
@@ -317,7 +328,7 @@ class Recipient:
             raise InsufficientBalanceError
         if price == 0:
             return None
-        hold = self._ledger.hold(account, units=units, price=price)
+        hold = self._ledger.hold(account, units=units, price=price, now=self._clock.monotonic())
         if hold is None:
             raise InsufficientBalanceError
         return hold
@@ -336,7 +347,7 @@ class Recipient:
                 self._owed.append((hold, units))
                 raise
             self._ledger.learn(hold.account, applied.state)
-        self._ledger.end(hold)
+        self._ledger.settled(hold, amount_wei=amount_wei, now=self._clock.monotonic())
 
     def release(self, hold: Hold) -> None:
         """Nothing was delivered: the hold ends without a debit."""
@@ -348,26 +359,3 @@ class Recipient:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return await asyncio.shield(task)
-
-
-def _tickets(payment: ReceivedPayment, sender: Address, terms: OfferedTerms) -> tuple[SignedTicket, ...]:
-    return tuple(
-        SignedTicket(
-            Ticket(
-                recipient=terms.recipient,
-                sender=sender,
-                face_value_wei=terms.face_value_wei,
-                win_prob=terms.win_prob,
-                sender_nonce=nonce,
-                recipient_rand_hash=terms.recipient_rand_hash,
-                creation_round=terms.creation_round,
-                creation_round_block_hash=terms.creation_round_block_hash,
-            ),
-            signature,
-        )
-        for nonce, signature in payment.tickets
-    )
-
-
-def _all_signed(signed: tuple[SignedTicket, ...]) -> list[bool]:
-    return [is_signed(one) for one in signed]

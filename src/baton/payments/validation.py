@@ -11,10 +11,21 @@ from baton.kernel.ids import ZERO_ADDRESS, Address
 from baton.payments.commitment import Terms, recipient_rand
 from baton.payments.errors import Fault, PaymentError
 from baton.payments.facevalue import SenderFunds
+from baton.payments.messages import OfferedTerms, ReceivedPayment
 from baton.payments.nonces import NonceBook
 from baton.payments.ticket import Ticket, WinningTicket, draw, rand_hash
 
-__all__ = ["EXPIRY_GRACE_BLOCKS", "Judgement", "SignedTicket", "check_sender", "is_signed", "judge", "open_commitment"]
+__all__ = [
+    "EXPIRY_GRACE_BLOCKS",
+    "Judgement",
+    "SignedTicket",
+    "all_signed",
+    "check_sender",
+    "is_signed",
+    "judge",
+    "open_commitment",
+    "signed_tickets",
+]
 
 EXPIRY_GRACE_BLOCKS = 2
 """Terms are taken this many L1 blocks longer than told: our view of the chain and the gateway's never agree fully."""
@@ -71,6 +82,31 @@ def open_commitment(
 def is_signed(signed: SignedTicket) -> bool:
     """Whether the ticket's sender signed it: about 50 microseconds of arithmetic."""
     return recover_hash_signer(signed.ticket.hash, signed.signature) == signed.ticket.sender
+
+
+def all_signed(signed: tuple[SignedTicket, ...]) -> list[bool]:
+    """The same for each of many; long enough to be worth a thread."""
+    return [is_signed(one) for one in signed]
+
+
+def signed_tickets(payment: ReceivedPayment, sender: Address, terms: OfferedTerms) -> tuple[SignedTicket, ...]:
+    """The tickets of a payment, each with the terms that all of them share."""
+    return tuple(
+        SignedTicket(
+            Ticket(
+                recipient=terms.recipient,
+                sender=sender,
+                face_value_wei=terms.face_value_wei,
+                win_prob=terms.win_prob,
+                sender_nonce=nonce,
+                recipient_rand_hash=terms.recipient_rand_hash,
+                creation_round=terms.creation_round,
+                creation_round_block_hash=terms.creation_round_block_hash,
+            ),
+            signature,
+        )
+        for nonce, signature in payment.tickets
+    )
 
 
 def judge(

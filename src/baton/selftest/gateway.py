@@ -2,7 +2,8 @@
 
 Protocols, timeouts and the order of things are a real gateway's (video.md 1.1, 3.2, 4.1, 4.8): gRPC and segments over
 HTTP/2, renditions over HTTP/1.1, certificates never verified. It trusts nothing of what it talks to: every answer is
-bounded in size and time, and whatever is wrong becomes a ``PeerError`` with the reason. It sends no tickets.
+bounded in size and time, and whatever is wrong becomes a ``PeerError`` with the reason. What it pays with
+comes from ``selftest.paying``.
 """
 
 import asyncio
@@ -159,8 +160,10 @@ class Gateway:
 
     # Segments.
 
-    async def post_segment(self, job: SegmentJob, info: OrchestratorInfo, *, http1: bool = False) -> SegmentAnswer:
-        """Send one segment to the orchestrator that gave ``info``.
+    async def post_segment(
+        self, job: SegmentJob, info: OrchestratorInfo, *, payment: Payment | None = None, http1: bool = False
+    ) -> SegmentAnswer:
+        """Send one segment to the orchestrator that gave ``info``; without ``payment`` no tickets go along.
 
         Over HTTP/2 where the peer chooses it; HTTP/1.1 with ``http1``, in cleartext and where the peer knows no other.
 
@@ -169,7 +172,7 @@ class Gateway:
         """
         target, path = _segment_target(info.transcoder)
         header_timeout_s, total_timeout_s = segment_timeouts_s(job.duration_ms)
-        headers = self._segment_headers(job, info)
+        headers = self._segment_headers(job, info, payment)
         timeouts = (header_timeout_s, total_timeout_s)
         connection = None if http1 else await self._segment_connection_to(target)
         if connection is None:
@@ -188,7 +191,9 @@ class Gateway:
             total_s=response.total_s,
         )
 
-    def _segment_headers(self, job: SegmentJob, info: OrchestratorInfo) -> tuple[tuple[str, str], ...]:
+    def _segment_headers(
+        self, job: SegmentJob, info: OrchestratorInfo, payment: Payment | None
+    ) -> tuple[tuple[str, str], ...]:
         unsigned = SegmentMetadata(
             manifest_id=job.manifest_id,
             seq=job.seq,
@@ -201,13 +206,15 @@ class Gateway:
             clip=Clip(from_ms=0, to_ms=0),
         )
         metadata = dataclasses.replace(unsigned, signature=self._key.sign(flatten_segment(unsigned)))
-        payment = b""
-        if self._key.private_key is not None:
-            payment = codec.encode_payment(Payment(sender=self._key.address, expected_price=info.price))
+        told = b""
+        if payment is None and self._key.private_key is not None:
+            payment = Payment(sender=self._key.address, expected_price=info.price)
+        if payment is not None:
+            told = codec.encode_payment(payment)
         return (
             ("content-type", "video/MP2T"),
             ("livepeer-segment", base64.b64encode(codec.encode_segment_data(metadata)).decode("ascii")),
-            ("livepeer-payment", base64.b64encode(payment).decode("ascii")),
+            ("livepeer-payment", base64.b64encode(told).decode("ascii")),
         )
 
     async def _segment_connection_to(self, target: Endpoint) -> Http2Connection | None:

@@ -1,8 +1,8 @@
 """``baton probe URL``: acts as a gateway towards any orchestrator and judges it.
 
 Without a file it looks at the port, the certificate, discovery and the key; with one it also streams and verifies
-every rendition. It sends no tickets, trusts no answer, and waits for nothing without a limit. Exit code 0 when no
-check failed, 1 otherwise.
+every rendition, and with ``--pay`` pays for the stream with real tickets. It trusts no answer, and waits for nothing
+without a limit. Exit code 0 when no check failed, 1 otherwise.
 """
 
 import sys
@@ -84,21 +84,32 @@ def _read_endpoint(url: str) -> "Endpoint":
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Sign as this account: a file with the private key as 64 hex digits.",
 )
+@click.option("--pay", is_flag=True, help="Pay for the stream with tickets of the account in --key-file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
 def command(
-    url: str, video: Path | None, renditions: str, seconds: float, key_file: Path | None, *, as_json: bool
+    url: str, video: Path | None, renditions: str, seconds: float, key_file: Path | None, *, pay: bool, as_json: bool
 ) -> None:
     """Act as a gateway towards the orchestrator at URL and judge it."""
+    from baton.selftest.paying import TermsOnly
     from baton.selftest.probing import run_probe
     from baton.selftest.report import new_console, progress_on
 
+    if pay and (key_file is None or video is None):
+        message = "needs --file to pay for and --key-file to pay from"
+        raise click.BadParameter(message, param_hint="--pay")
     console = new_console()
     endpoint, key, profiles = _read_endpoint(url), _read_key(key_file), _read_profiles(renditions)
     try:
         with progress_on(console, quiet=as_json) as progress:
             result = run_until_signal(
                 run_probe(
-                    endpoint=endpoint, key=key, video=video, profiles=profiles, limit_s=seconds, progress=progress
+                    endpoint=endpoint,
+                    key=key,
+                    video=video,
+                    profiles=profiles,
+                    limit_s=seconds,
+                    progress=progress,
+                    payer=TermsOnly() if pay else None,
                 )
             )
     except InterruptedBySignal as interrupted:

@@ -15,13 +15,14 @@ from baton.jobs.messages import OrchestratorInfo
 from baton.kernel.capabilities import Capabilities, Capability, bits_from_ids, is_compatible
 from baton.kernel.ids import ZERO_ADDRESS, ManifestId
 from baton.kernel.profiles import VideoProfile
-from baton.selftest import checks, segmenter
+from baton.selftest import checks, checks_payment, segmenter
 from baton.selftest.checks import Check
 from baton.selftest.checks_stream import JudgedRendition
 from baton.selftest.gateway import DOWNLOAD_TIMEOUT_S, Gateway
 from baton.selftest.http2 import PeerError
 from baton.selftest.inspector import InspectError, Inspector
 from baton.selftest.parties import Endpoint, GatewayKey
+from baton.selftest.paying import PayerView, PaymentSession
 from baton.selftest.portfacts import look_at_port
 from baton.selftest.report import Progress
 from baton.selftest.rpc import RpcError
@@ -56,8 +57,12 @@ async def run_probe(
     profiles: tuple[VideoProfile, ...],
     limit_s: float,
     progress: Progress,
+    payer: PayerView | None = None,
 ) -> ProbeResult:
-    """Every check, in the order a gateway would come to it; what cannot be reached any more is left out."""
+    """Every check, in the order a gateway would come to it; what cannot be reached any more is left out.
+
+    With a ``payer`` the stream is paid by the account of ``key``.
+    """
     result = ProbeResult()
     progress.step(f"Looking at {endpoint.uri}")
     rows, reachable = await look_at_port(endpoint)
@@ -72,8 +77,10 @@ async def run_probe(
         await _ping(gateway, terms, result)
         await _http1(gateway, result)
         if video is not None:
-            with tempfile.TemporaryDirectory(prefix="baton-probe-") as folder:
-                await _stream(gateway, terms, video, profiles, Path(folder), limit_s, progress, result)
+            purse = _purse(key, terms, payer, result) if payer is not None else None
+            if payer is None or purse is not None:
+                with tempfile.TemporaryDirectory(prefix="baton-probe-") as folder:
+                    await _stream(gateway, terms, video, profiles, Path(folder), limit_s, progress, result, purse=purse)
         await _end(gateway, terms, result)
     return result
 
@@ -161,6 +168,8 @@ async def _stream(
     limit_s: float,
     progress: Progress,
     result: ProbeResult,
+    *,
+    purse: PaymentSession | None,
 ) -> None:
     """Stream the file and judge it; every problem is a row, never an exception."""
     progress.step(f"Cutting {video.name} into segments")
@@ -169,7 +178,7 @@ async def _stream(
     except segmenter.SegmentError as error:
         result.checks.append(checks.failed("file", str(error)))
         return
-    streamed = await _send(gateway, terms, source, profiles, folder, progress, result)
+    streamed = await _send(gateway, terms, source, profiles, folder, progress, result, purse=purse)
     if not streamed:
         return
     inspector = Inspector.best()
@@ -196,8 +205,9 @@ async def _send(
     folder: Path,
     progress: Progress,
     result: ProbeResult,
+    *,
+    purse: PaymentSession | None,
 ) -> tuple[StreamedSegment, ...]:
-
     wanted = stream_capabilities(source, profiles)
     if not is_compatible(wanted, terms.capabilities):
         result.checks.append(checks.judge_capabilities(terms.capabilities, wanted)[-1])
@@ -218,14 +228,24 @@ async def _send(
             folder=folder,
             manifest_id=ManifestId(f"probe-{secrets.token_hex(4)}"),
             http1_last=True,
+            purse=purse,
             on_segment=one,
         )
     except PeerError as error:
-        unpaid = " (this probe carries no tickets)" if terms.ticket_params is not None else ""
+        unpaid = " (nothing was paid: --pay)" if terms.ticket_params is not None and purse is None else ""
         result.checks.append(checks.failed("segments", checks.printable(f"{error}{unpaid}")))
     else:
         result.checks.append(checks.passed("segments", f"{len(sent)} of {len(source.segments)} came back whole"))
+    if purse is not None:
+        result.checks.append(checks_payment.judge_books(purse))
     return tuple(sent)
+
+
+def _purse(key: GatewayKey, terms: OrchestratorInfo, payer: PayerView, result: ProbeResult) -> PaymentSession | None:
+    """The money of the session, or None when nobody would pay under such terms."""
+    row = checks_payment.judge_terms_for_sale(terms)
+    result.checks.append(row)
+    return PaymentSession(key=key, terms=terms, view=payer) if checks.all_passed((row,)) else None
 
 
 def _stream_checks(streamed: tuple[StreamedSegment, ...], judged: tuple[JudgedRendition, ...]) -> tuple[Check, ...]:

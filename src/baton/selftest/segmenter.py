@@ -106,7 +106,12 @@ async def cut(source: Path, folder: Path, *, limit_s: float, target_s: float = T
 
 
 def _command(source: Path, folder: Path, limit_s: float, target_s: float) -> tuple[str, ...]:
-    if not source.is_file():
+    try:
+        found = source.is_file()
+    except OSError as error:
+        message = f"{error.strerror}: {source}"
+        raise SegmentError(message) from error
+    if not found:
         message = f"no such file: {source}"
         raise SegmentError(message)
     if source.stat().st_size == 0:

@@ -22,11 +22,13 @@ from baton.selftest.checks_stream import (
     judge_result_signature,
     rendition_faults,
 )
-from baton.selftest.gateway import Gateway, SegmentJob
+from baton.selftest.gateway import Gateway, SegmentAnswer, SegmentJob
 from baton.selftest.http2 import PeerError, PeerTooSlowError
 from baton.selftest.inspector import InspectError, Inspector
 from baton.selftest.mediafacts import MediaFacts
+from baton.selftest.paying import PaymentSession
 from baton.selftest.segmenter import Segment, Source
+from baton.selftest.tickets import TermsRefusedError
 
 __all__ = ["Judgement", "StreamedSegment", "judge_stream", "stream_capabilities", "stream_segments"]
 
@@ -83,9 +85,12 @@ async def stream_segments(
     folder: Path,
     manifest_id: ManifestId,
     http1_last: bool = False,
+    purse: PaymentSession | None = None,
     on_segment: Callable[[StreamedSegment], None] = lambda _: None,
 ) -> tuple[StreamedSegment, ...]:
     """Send every segment and fetch every rendition; ``http1_last`` sends the last one over HTTP/1.1.
+
+    With a ``purse`` every segment is paid, and its terms are the newest that came with an answer.
 
     Raises:
         PeerError: named by segment; the stream ends with the first one, as a gateway would leave.
@@ -103,7 +108,7 @@ async def stream_segments(
             capabilities=capabilities,
         )
         try:
-            streamed = await _one(gateway, job, terms, segment, folder, http1=http1)
+            streamed = await _one(gateway, job, terms, segment, folder, purse=purse, http1=http1)
         except PeerError as error:
             message = f"segment {index}: {error}"
             kind = PeerTooSlowError if isinstance(error, PeerTooSlowError) else PeerError
@@ -114,11 +119,20 @@ async def stream_segments(
 
 
 async def _one(
-    gateway: Gateway, job: SegmentJob, terms: OrchestratorInfo, segment: Segment, folder: Path, *, http1: bool
+    gateway: Gateway,
+    job: SegmentJob,
+    terms: OrchestratorInfo,
+    segment: Segment,
+    folder: Path,
+    *,
+    purse: PaymentSession | None,
+    http1: bool,
 ) -> StreamedSegment:
-    answer = await gateway.post_segment(job, terms, http1=http1)
-    if fault := judge_answer(answer.result, seq=job.seq, profiles=job.profiles):
-        raise PeerError(fault)
+    if purse is None:
+        answer = await gateway.post_segment(job, terms, http1=http1)
+        _demand(answer, job)
+    else:
+        answer = await _paid(gateway, job, purse, http1=http1)
     loop = asyncio.get_running_loop()
     bodies: list[bytes] = []
     slowest_s = 0.0
@@ -151,6 +165,25 @@ def _recipient(terms: OrchestratorInfo) -> Address:
     if terms.ticket_params is not None and len(terms.ticket_params.recipient) == len(terms.address):
         return Address(terms.ticket_params.recipient)
     return terms.address
+
+
+def _demand(answer: SegmentAnswer, job: SegmentJob) -> None:
+    if fault := judge_answer(answer.result, seq=job.seq, profiles=job.profiles):
+        raise PeerError(fault)
+
+
+async def _paid(gateway: Gateway, job: SegmentJob, purse: PaymentSession, *, http1: bool) -> SegmentAnswer:
+    """Pay for a segment, send it, and book what came back."""
+    try:
+        spent = await purse.pay(job.profiles, duration_ms=job.duration_ms)
+    except TermsRefusedError as error:
+        message = f"a gateway would not pay: {error}"
+        raise PeerError(message) from error
+    answer = await gateway.post_segment(job, purse.terms, payment=spent.payment, http1=http1)
+    _demand(answer, job)
+    purse.settle(spent, pixels=sum(rendition.pixels for rendition in answer.result.renditions))
+    purse.learn(answer.result.info)
+    return answer
 
 
 async def judge_stream(

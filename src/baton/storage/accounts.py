@@ -8,7 +8,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from baton.kernel.ids import Address
@@ -22,6 +22,11 @@ __all__ = ["AccountStore"]
 _NOTHING = Fraction(0)
 _EMPTY = AccountState(_NOTHING, None, _NOTHING, 0.0)
 
+_WHICH = (ACCOUNTS.c.sender == bindparam("its_sender"), ACCOUNTS.c.key == bindparam("its_key"))
+_ONE = select(ACCOUNTS).where(*_WHICH)
+_HELD = _ONE.with_for_update()
+_WRITE = update(ACCOUNTS).where(*_WHICH)
+
 
 class AccountStore:
     """Satisfies ``PaymentStore``."""
@@ -30,7 +35,14 @@ class AccountStore:
         """``now`` is Unix time in seconds."""
         self._database = database
         self._now = now
-        self._insert = sqlite.insert if database.dialect == "sqlite" else postgresql.insert
+        insert = sqlite.insert if database.dialect == "sqlite" else postgresql.insert
+        # Statements are made once: making one costs more than running it.
+        self._new_account = insert(ACCOUNTS).on_conflict_do_nothing()
+        self._new_winners = insert(TICKETS).on_conflict_do_nothing()
+        # Drivers do not agree about how many rows such a statement changed; which ones it returns is certain.
+        self._new_nonces = (
+            insert(NONCES).on_conflict_do_nothing().returning(NONCES.c.recipient_rand_hash, NONCES.c.nonce)
+        )
 
     async def accounts(self) -> tuple[tuple[AccountKey, AccountState], ...]:
         """Every account on record."""
@@ -39,16 +51,16 @@ class AccountStore:
             rows = connection.execute(select(ACCOUNTS)).all()
             return tuple((AccountKey(Address(row.sender), _text(row.key)), _state(row)) for row in rows)
 
-        return await self._database.run(work)
+        return await self._database.run(work, writes=False)
 
     async def account(self, account: AccountKey) -> AccountState | None:
         """One account, or None."""
 
         def work(connection: Connection) -> AccountState | None:
-            row = connection.execute(_one(account)).one_or_none()
+            row = connection.execute(_ONE, _name(account)).one_or_none()
             return _state(row) if row is not None else None
 
-        return await self._database.run(work)
+        return await self._database.run(work, writes=False)
 
     async def nonces(self) -> tuple[tuple[bytes, int, int], ...]:
         """Every nonce on record."""
@@ -57,26 +69,21 @@ class AccountStore:
             rows = connection.execute(select(NONCES)).all()
             return tuple((row.recipient_rand_hash, row.nonce, row.expiration_block) for row in rows)
 
-        return await self._database.run(work)
+        return await self._database.run(work, writes=False)
 
     async def accept(self, account: AccountKey, *, price: Fraction, tickets: tuple[TicketEntry, ...]) -> Applied:
         """Credit tickets whose nonces are new, keep all winners, pin the price."""
 
         def work(connection: Connection) -> Applied:
             now = self._now()
-            seen: set[tuple[bytes, int]] = set()
-            fresh: list[Fraction] = []
-            for ticket in tickets:
-                if ticket.winner is not None:
-                    row = winner_row(ticket.winner, account_key=_raw(account.key), now_s=now)
-                    connection.execute(self._insert(TICKETS).values(row).on_conflict_do_nothing())
-                if ticket.credit_wei and self._note(connection, ticket):
-                    fresh.append(ticket.credit_wei)
-                elif ticket.credit_wei:
-                    seen.add((ticket.recipient_rand_hash, ticket.nonce))
+            raw_key = _raw(account.key)
+            winners = [winner_row(t.winner, account_key=raw_key, now_s=now) for t in tickets if t.winner is not None]
+            if winners:
+                connection.execute(self._new_winners, winners)
+            fresh, seen = self._note(connection, tickets)
             if not fresh:
-                known = connection.execute(_one(account)).one_or_none()
-                return Applied(_EMPTY if known is None else _state(known), frozenset(seen))
+                known = connection.execute(_ONE, _name(account)).one_or_none()
+                return Applied(_EMPTY if known is None else _state(known), seen)
             before = self._held_row(connection, account, now)
             pinned = before.pinned(now)
             state = AccountState(
@@ -86,7 +93,7 @@ class AccountStore:
                 touched_s=now,
             )
             _write(connection, account, state)
-            return Applied(state, frozenset(seen))
+            return Applied(state, seen)
 
         return await self._database.run(work)
 
@@ -127,32 +134,52 @@ class AccountStore:
             rows = connection.execute(select(TICKETS.c.face_value_wei).where(TICKETS.c.sender == sender, waiting))
             return sum(int(value) for value in rows.scalars())
 
-        return await self._database.run(work)
+        return await self._database.run(work, writes=False)
 
     def _held_row(self, connection: Connection, account: AccountKey, now: float) -> AccountState:
         """The account's row, made when missing and locked against other nodes until the transaction ends."""
-        fresh = AccountState(_NOTHING, None, _NOTHING, now)
-        values = {"sender": account.sender, "key": _raw(account.key), **_columns(fresh)}
-        connection.execute(self._insert(ACCOUNTS).values(values).on_conflict_do_nothing())
-        return _state(connection.execute(_one(account).with_for_update()).one())
+        held = connection.execute(_HELD, _name(account)).one_or_none()
+        if held is None:
+            fresh = AccountState(_NOTHING, None, _NOTHING, now)
+            values = {"sender": account.sender, "key": _raw(account.key), **_columns(fresh)}
+            connection.execute(self._new_account, values)
+            held = connection.execute(_HELD, _name(account)).one()
+        return _state(held)
 
-    def _note(self, connection: Connection, ticket: TicketEntry) -> bool:
-        """Put a nonce on record; False when it was there before."""
-        values = {
-            "recipient_rand_hash": ticket.recipient_rand_hash,
-            "nonce": ticket.nonce,
-            "expiration_block": ticket.expiration_block,
-        }
-        return connection.execute(self._insert(NONCES).values(values).on_conflict_do_nothing()).rowcount == 1
+    def _note(
+        self, connection: Connection, tickets: tuple[TicketEntry, ...]
+    ) -> tuple[list[Fraction], frozenset[tuple[bytes, int]]]:
+        """Put the nonces of tickets with credit on record: the credit of those that were new, names of the others."""
+        worth = [ticket for ticket in tickets if ticket.credit_wei]
+        if not worth:
+            return [], frozenset()
+        rows = [
+            {
+                "recipient_rand_hash": ticket.recipient_rand_hash,
+                "nonce": ticket.nonce,
+                "expiration_block": ticket.expiration_block,
+            }
+            for ticket in worth
+        ]
+        noted = {(row.recipient_rand_hash, row.nonce) for row in connection.execute(self._new_nonces, rows)}
+        fresh: list[Fraction] = []
+        seen: set[tuple[bytes, int]] = set()
+        for ticket in worth:
+            name = (ticket.recipient_rand_hash, ticket.nonce)
+            if name in noted:
+                noted.remove(name)
+                fresh.append(ticket.credit_wei)
+            else:
+                seen.add(name)
+        return fresh, frozenset(seen)
 
 
-def _one(account: AccountKey) -> "Select[Any]":
-    return select(ACCOUNTS).where(ACCOUNTS.c.sender == account.sender, ACCOUNTS.c.key == _raw(account.key))
+def _name(account: AccountKey) -> dict[str, object]:
+    return {"its_sender": account.sender, "its_key": _raw(account.key)}
 
 
 def _write(connection: Connection, account: AccountKey, state: AccountState) -> None:
-    where = (ACCOUNTS.c.sender == account.sender, ACCOUNTS.c.key == _raw(account.key))
-    connection.execute(update(ACCOUNTS).where(*where).values(_columns(state)))
+    connection.execute(_WRITE, {**_name(account), **_columns(state)})
 
 
 def _columns(state: AccountState) -> dict[str, object]:

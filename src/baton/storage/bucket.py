@@ -74,8 +74,9 @@ class BucketMediaStore:
         try:
             url = await _post(self._poster, offer, name, data, content_type, metrics=self._metrics, owner="own")
         except StoreError as error:
-            self._note(failing=True, reason=str(error))
-            raise StoreError(Text.IO_ERROR) from error
+            reason = error.detail or str(error)
+            self._note(failing=True, reason=reason)
+            raise StoreError(Text.IO_ERROR, detail=reason) from error
         self._note(failing=False)
         return url
 

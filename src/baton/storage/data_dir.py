@@ -3,6 +3,8 @@
     <data dir>/          0700 when we make it
       lock               held while the node runs; names the process
       token-secrets.json secrets behind auth tokens (storage.secrets), 0600
+      ticket-secrets.json secrets behind ticket terms (storage.ticket_secrets), 0600
+      money.sqlite3      balances and winning tickets (storage.database), 0600; -wal and -shm beside it belong to it
       run-time.json      what an operator set while the node ran (storage.run_time), 0600
       work/              segments in work (storage.spool), emptied at start, 0700
       engine-temp/       the one place where engine children can make files (app.cell), emptied at start, 0700
@@ -22,11 +24,14 @@ from baton.kernel.errors import ExitCode, StartError
 from baton.storage.files import PRIVATE_DIR_MODE
 from baton.storage.lock import take_lock
 
-__all__ = ["DataDir"]
+__all__ = ["MONEY_NAME", "DataDir"]
 
 log = structlog.get_logger("baton.storage")
 
 _LOCK_NAME = "lock"
+
+MONEY_NAME = "money.sqlite3"
+"""The database's name in the data directory."""
 
 
 class DataDir:
@@ -67,6 +72,11 @@ class DataDir:
         return self._path / "token-secrets.json"
 
     @property
+    def ticket_secrets(self) -> Path:
+        """Where the secrets behind ticket terms are kept."""
+        return self._path / "ticket-secrets.json"
+
+    @property
     def run_time(self) -> Path:
         """Where values are kept that an operator set while the node ran."""
         return self._path / "run-time.json"
@@ -80,6 +90,11 @@ class DataDir:
     def price_feed(self) -> Path:
         """Where the last good exchange rate is kept."""
         return self._path / "price-feed.json"
+
+    @property
+    def money(self) -> Path:
+        """The database of balances and winning tickets, for a node without another."""
+        return self._path / MONEY_NAME
 
     @property
     def work(self) -> Path:
@@ -126,4 +141,5 @@ class DataDir:
 
 
 def _unusable(path: Path, error: OSError) -> StartError:
-    return StartError(f"data directory {path} cannot be used: {error.strerror}", exit_code=ExitCode.DATA_DIR)
+    reason = "there is a file of this name" if isinstance(error, FileExistsError) else error.strerror
+    return StartError(f"data directory {path} cannot be used: {reason}", exit_code=ExitCode.DATA_DIR)

@@ -1,4 +1,4 @@
-"""The tables of money: accounts, nonces that were seen, tickets that won.
+"""The tables of money: accounts, nonces that were seen, tickets that won, and who writes.
 
 Amounts are decimal text and fractions are ``numerator/denominator``: no database keeps them exactly as numbers.
 ``migrations`` makes these tables; a test holds the two together.
@@ -6,7 +6,7 @@ Amounts are decimal text and fractions are ``numerator/denominator``: no databas
 
 from sqlalchemy import BigInteger, Column, Double, Index, LargeBinary, MetaData, String, Table, Text
 
-__all__ = ["ACCOUNTS", "METADATA", "NONCES", "TICKETS", "TicketState"]
+__all__ = ["ACCOUNTS", "METADATA", "NONCES", "TICKETS", "WRITERS", "TicketState"]
 
 METADATA = MetaData()
 
@@ -33,6 +33,16 @@ NONCES = Table(
 )
 
 
+WRITERS = Table(
+    "writers",
+    METADATA,
+    # Each node's last commit, by which it finds out what became of one whose answer was lost (PostgreSQL only).
+    Column("name", LargeBinary(16), primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("since_s", Double, nullable=False),
+)
+
+
 class TicketState:
     """What became of a winner; every state but the first two is final and has a reason beside it."""
 
@@ -42,6 +52,9 @@ class TicketState:
     EXPIRED = "expired"
     USED = "used"
     ABANDONED = "abandoned"
+
+    OPEN = (PENDING, REDEEMING)
+    FINAL = (REDEEMED, EXPIRED, USED, ABANDONED)
 
 
 TICKETS = Table(

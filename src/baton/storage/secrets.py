@@ -1,33 +1,17 @@
 """The secrets behind auth tokens: kept over restarts, changed once a day, honoured until their last token is gone.
 
 The reference draws its secret anew at every start, so a restart turns every running stream away (video.md 3.5, 11.1
-item 9). Ours lie in the data directory as JSON, mode 0600, the current one first. A new secret is on disk before it is
-used, so that no token outlives the only copy of its secret.
-
-A file that cannot be understood is set aside and replaced: streams get one new token, the node starts. A file that
-others could read is closed to them and its secret is changed at once; tokens made with it stay good for their time.
+item 9). Nodes of a cluster derive theirs from the cluster secret, so a stream may go on at another of them.
 """
 
 import asyncio
-import json
-import os
-import secrets
-import stat
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Self
-
-import structlog
+from typing import ClassVar
 
 from baton.jobs.tokens import TOKEN_LIFETIME_S
-from baton.kernel.clock import Clock
-from baton.kernel.errors import ExitCode, StartError
-from baton.storage.files import PRIVATE_FILE_MODE, write_private
+from baton.storage.cluster import derived
+from baton.storage.secret_ring import SecretRing
 
-__all__ = ["OVERLAP_S", "ROTATE_AFTER_S", "TokenSecrets"]
-
-log = structlog.get_logger("baton.storage")
+__all__ = ["OVERLAP_S", "ROTATE_AFTER_S", "ClusterTokenSecrets", "TokenSecrets"]
 
 ROTATE_AFTER_S = 24 * 3600
 """A secret makes tokens for this long."""
@@ -35,152 +19,32 @@ ROTATE_AFTER_S = 24 * 3600
 OVERLAP_S = TOKEN_LIFETIME_S + 300
 """A retired secret is honoured for this long: the life of its last token and some room for clocks that were set."""
 
-_SECRET_BYTES = 32
-_MAX_FILE_BYTES = 64 << 10
-_MAX_SECRETS = 16
-_CHECK_S = 60.0
-_VERSION = 1
+
+class TokenSecrets(SecretRing):
+    """The token secrets of one node. Satisfies ``TokenKeys``."""
+
+    WHAT: ClassVar[str] = "token secrets"
+    ROTATE_AFTER_S: ClassVar[float] = ROTATE_AFTER_S
+    OVERLAP_S: ClassVar[float] = OVERLAP_S
 
 
-@dataclass(frozen=True, slots=True)
-class _Secret:
-    """``retired_at`` is Unix time, None for the one in use."""
+class ClusterTokenSecrets:
+    """The token secrets of a cluster. Satisfies ``TokenKeys``."""
 
-    value: bytes
-    created_at: float
-    retired_at: float | None = None
-
-    def __repr__(self) -> str:
-        return f"_Secret(created_at={self.created_at}, retired_at={self.retired_at})"
-
-
-class TokenSecrets:
-    """The secrets of one node. Satisfies ``TokenKeys``. Reading is for the event loop; ``load`` blocks."""
-
-    def __init__(
-        self,
-        *,
-        path: Path,
-        clock: Clock,
-        known: tuple[_Secret, ...] = (),
-        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
-    ) -> None:
-        """Use ``load``. ``known`` has the current secret first; ``random_bytes`` must be a cryptographic source."""
-        self._path = path
-        self._clock = clock
-        self._random_bytes = random_bytes
-        self._secrets = known
-        self._failing = False
-
-    @classmethod
-    def load(cls, path: Path, *, clock: Clock) -> Self:
-        """The secrets kept in ``path``, or fresh ones.
-
-        Raises:
-            StartError: ``ExitCode.DATA_DIR``; the file cannot be read or written, or is not a plain file.
-        """
-        try:
-            content, exposed = _read_private(path)
-            known = () if content is None else _parse(content, now=clock.now())
-            if content is not None and not known:
-                aside = path.with_name(path.name + ".unreadable")
-                path.replace(aside)
-                log.warning("token secrets could not be understood and were replaced", path=str(path), kept=str(aside))
-            made = cls(path=path, clock=clock, known=known)
-            if exposed or not known:
-                made._replace(made._rotated())
-        except OSError as error:
-            message = f"token secrets {path} cannot be used: {error.strerror}"
-            raise StartError(message, exit_code=ExitCode.DATA_DIR) from error
-        return made
+    def __init__(self, cluster_secrets: tuple[str, ...]) -> None:
+        """``cluster_secrets``: the one in use first."""
+        self._secrets = derived(cluster_secrets, purpose=b"auth tokens")
 
     @property
     def current(self) -> bytes:
         """The secret new tokens are made with (32 bytes)."""
-        return self._secrets[0].value
+        return self._secrets[0]
 
     def acceptable(self, now: float) -> tuple[bytes, ...]:
-        """Secrets whose tokens are still honoured at Unix time ``now``, the current one first."""
-        return tuple(s.value for s in self._secrets if s.retired_at is None or now < s.retired_at + OVERLAP_S)
-
-    async def rotate_if_due(self) -> bool:
-        """Change the secret when it is a day old; returns whether it did. When the disk refuses, the old one stays."""
-        if self._clock.now() - self._secrets[0].created_at < ROTATE_AFTER_S:
-            return False
-        rotated = self._rotated()
-        try:
-            await asyncio.to_thread(self._write, rotated)
-        except OSError as error:
-            if not self._failing:
-                log.error("token secrets cannot be written", path=str(self._path), reason=error.strerror)  # noqa: TRY400 -- the reason says it all
-            self._failing = True
-            return False
-        self._secrets = rotated
-        self._failing = False
-        log.info("token secret changed")
-        return True
+        """Both, for as long as the operator gives both."""
+        del now
+        return self._secrets
 
     async def run(self) -> None:
-        """Service body: change the secret when its time has come, for ever."""
-        while True:
-            await asyncio.sleep(_CHECK_S)
-            await self.rotate_if_due()
-
-    def _rotated(self) -> tuple[_Secret, ...]:
-        now = self._clock.now()
-        retired = (
-            s if s.retired_at is not None else _Secret(s.value, s.created_at, retired_at=now) for s in self._secrets
-        )
-        alive = tuple(s for s in retired if s.retired_at is not None and now < s.retired_at + OVERLAP_S)
-        return (_Secret(self._random_bytes(_SECRET_BYTES), now), *alive)[:_MAX_SECRETS]
-
-    def _replace(self, secrets_now: tuple[_Secret, ...]) -> None:
-        self._write(secrets_now)
-        self._secrets = secrets_now
-
-    def _write(self, secrets_now: tuple[_Secret, ...]) -> None:
-        rows = [{"secret": s.value.hex(), "created_at": s.created_at, "retired_at": s.retired_at} for s in secrets_now]
-        write_private(self._path, json.dumps({"version": _VERSION, "secrets": rows}, indent=1).encode("ascii"))
-
-
-def _read_private(path: Path) -> tuple[bytes | None, bool]:
-    """Content of ``path`` (None without one) and whether others could read it until now."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None, False
-    with open(descriptor, "rb") as file:  # noqa: PTH123 -- a descriptor, not a path
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            raise OSError(0, "it is not a plain file")
-        exposed = bool(mode & (stat.S_IRWXG | stat.S_IRWXO))
-        if exposed:
-            os.fchmod(descriptor, PRIVATE_FILE_MODE)
-            log.warning("token secrets could be read by others", path=str(path), mode=f"{stat.S_IMODE(mode):04o}")
-        return file.read(_MAX_FILE_BYTES + 1), exposed
-
-
-def _parse(content: bytes, *, now: float) -> tuple[_Secret, ...]:
-    """The secrets of a file, current first; none when it is not one of ours. Times in the future count as now."""
-    if len(content) > _MAX_FILE_BYTES:
-        return ()
-    try:
-        document = json.loads(content)
-        if document["version"] != _VERSION:
-            return ()
-        found = tuple(
-            _Secret(
-                bytes.fromhex(row["secret"]),
-                min(float(row["created_at"]), now),
-                None if row["retired_at"] is None else min(float(row["retired_at"]), now),
-            )
-            for row in document["secrets"][:_MAX_SECRETS]
-        )
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return ()
-    sound = (
-        bool(found)
-        and all(len(s.value) == _SECRET_BYTES for s in found)
-        and [s.retired_at is None for s in found] == [True, *[False] * (len(found) - 1)]
-    )
-    return found if sound else ()
+        """Service body: only the operator changes these."""
+        await asyncio.Event().wait()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from baton.kernel.ids import Address
 from baton.payments.ticket import Ticket, WinningTicket
@@ -18,7 +19,6 @@ from baton.storage.schema import TICKETS, TicketState
 __all__ = ["KeptTicket", "TicketStore", "winner_row"]
 
 _WORD_BYTES = 32
-_OPEN = (TicketState.PENDING, TicketState.REDEEMING)
 _MOST_ROWS = 10_000
 
 
@@ -43,10 +43,22 @@ class TicketStore:
         """``now`` is Unix time in seconds."""
         self._database = database
         self._now = now
+        self._insert = sqlite.insert if database.dialect == "sqlite" else postgresql.insert
+
+    async def add(self, winners: tuple[WinningTicket, ...], *, account_key: str = "", won_at_s: float) -> int:
+        """Keep winners that came in another way than by a payment; how many were not on record before."""
+        key = account_key.encode("utf-8", "surrogateescape")
+        rows = [winner_row(winner, account_key=key, now_s=won_at_s) for winner in winners]
+        new = self._insert(TICKETS).on_conflict_do_nothing().returning(TICKETS.c.ticket_hash)
+
+        def work(connection: Connection) -> int:
+            return len(connection.execute(new, rows).all())
+
+        return await self._database.run(work) if rows else 0
 
     async def waiting(self) -> tuple[KeptTicket, ...]:
-        """All that are not final, the oldest round first, then the most valuable."""
-        return await self._select(TICKETS.c.state.in_(_OPEN))
+        """All that are not final, the oldest round first, then the most valuable; of more than 10,000 the first."""
+        return await self._select(TICKETS.c.state.in_(TicketState.OPEN))
 
     async def newest(self, *, limit: int) -> tuple[KeptTicket, ...]:
         """The last that came in, whatever their state."""
@@ -55,7 +67,7 @@ class TicketStore:
             query = select(TICKETS).order_by(TICKETS.c.won_at_s.desc()).limit(min(limit, _MOST_ROWS))
             return tuple(_kept(row) for row in connection.execute(query).all())
 
-        return await self._database.run(work)
+        return await self._database.run(work, writes=False)
 
     async def counts(self) -> dict[str, tuple[int, int]]:
         """Number and face value in wei of the winners in each state."""
@@ -67,7 +79,17 @@ class TicketStore:
                 sums[state] = (number + 1, total + int(value))
             return sums
 
-        return await self._database.run(work)
+        return await self._database.run(work, writes=False)
+
+    async def outstanding(self) -> tuple[int, int]:
+        """Number and face value in wei of the winners that are neither paid nor given up."""
+        query = select(TICKETS.c.face_value_wei).where(TICKETS.c.state.in_(TicketState.OPEN))
+
+        def work(connection: Connection) -> tuple[int, int]:
+            values = [int(value) for value in connection.execute(query).scalars()]
+            return len(values), sum(values)
+
+        return await self._database.run(work, writes=False)
 
     async def move(
         self,
@@ -78,7 +100,14 @@ class TicketStore:
         tx_hash: bytes | None = None,
         paid_wei: int | None = None,
     ) -> bool:
-        """Give an open winner another state; False when there is none or it is final already."""
+        """Give an open winner another state; False when there is none or it is final already.
+
+        Raises:
+            ValueError: there is no such state.
+        """
+        if state not in (*TicketState.OPEN, *TicketState.FINAL):
+            message = f"a ticket cannot be {state}"
+            raise ValueError(message)
         values: dict[str, object] = {"state": state, "reason": reason, "changed_at_s": self._now()}
         if tx_hash is not None:
             values["tx_hash"] = tx_hash
@@ -86,7 +115,7 @@ class TicketStore:
             values["paid_wei"] = str(paid_wei)
 
         def work(connection: Connection) -> bool:
-            where = (TICKETS.c.ticket_hash == ticket_hash, TICKETS.c.state.in_(_OPEN))
+            where = (TICKETS.c.ticket_hash == ticket_hash, TICKETS.c.state.in_(TicketState.OPEN))
             return connection.execute(update(TICKETS).where(*where).values(values)).rowcount == 1
 
         return await self._database.run(work)
@@ -101,7 +130,7 @@ class TicketStore:
             rows = connection.execute(select(TICKETS).where(*where).order_by(*order).limit(_MOST_ROWS)).all()
             return tuple(_kept(row) for row in rows)
 
-        return await self._database.run(work)
+        return await self._database.run(work, writes=False)
 
 
 def winner_row(winner: WinningTicket, *, account_key: bytes, now_s: float) -> dict[str, object]:

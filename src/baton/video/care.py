@@ -44,15 +44,20 @@ class DeviceCare:
         *,
         devices: tuple[Device, ...],
         others_for: Callable[[Device], bool],
+        in_use: Callable[[Device], bool],
         gone: Callable[[Device], tuple[str, ...]],
         changed: Callable[[], None],
         times: DeviceTimes,
         clock: Clock,
         metrics: Metrics,
     ) -> None:
-        """``others_for``: whether others could do a device's work. ``gone`` takes its sessions away and names them."""
+        """``others_for``: whether others could do a device's work. ``in_use``: whether it has sessions now.
+
+        ``gone`` takes its sessions away and names them.
+        """
         self._devices = devices
         self._others_for = others_for
+        self._in_use = in_use
         self._gone = gone
         self._changed = changed
         self._times = times
@@ -127,7 +132,8 @@ class DeviceCare:
         """A suspect proves itself, or goes out of use."""
         try:
             report = await device.engine.probe(within_s=self._proof_s(device))
-            failure: str | None = lacks(device.proven, report)
+            # Streams may have taken all the encoders that the card gives: what is left to software then works.
+            failure: str | None = lacks(device.proven, report, in_use=self._in_use(device))
         except StartError as error:
             failure = str(error)
         except CapacityError:
@@ -182,6 +188,9 @@ class DeviceCare:
     def quarantine(self, device: Device, reason: QuarantineReason, detail: str) -> None:
         """A device goes out of use: its sessions have none until their next segments."""
         now = self._clock.monotonic()
+        if device.health.state is DeviceState.QUARANTINED:
+            device.health.still_broken(detail, now)  # its driver was faster
+            return
         blameless_since_s = device.health.well_since
         device.health.quarantine(reason, detail, now)
         lost = self._gone(device)

@@ -68,12 +68,16 @@ class DeviceView:
     reason: str = ""
 
 
-def lacks(before: EngineReport | None, now: EngineReport) -> str:
-    """What a device proved once and does not any more; empty when nothing is missing."""
+def lacks(before: EngineReport | None, now: EngineReport, *, in_use: bool = False) -> str:
+    """What a device proved once and does not any more; empty when nothing is missing.
+
+    One that is ``in_use`` may have no encoder or decoder to spare, as long as it still does what it offers.
+    """
     if before is None:
         return ""
+    there = {*now.encoders, *now.decoders}
     missing = [
-        *(name for name in (*before.encoders, *before.decoders) if name not in {*now.encoders, *now.decoders}),
+        *(name for name in (*before.encoders, *before.decoders) if name not in there and not in_use),
         *(f"capability {number}" for number in before.capability_ids if number not in now.capability_ids),
     ]
     return f"it can do less than before: {', '.join(missing)}" if missing else ""

@@ -58,6 +58,7 @@ class Devices:
         self._care = DeviceCare(
             devices=tuple(self._devices.values()),
             others_for=lambda device: self._somebody_else(0, {device.name}),
+            in_use=lambda device: self._balancer.use(device.name).sessions > 0,
             gone=self._gone,
             changed=self._changed,
             times=times or DeviceTimes(),

@@ -69,25 +69,38 @@ class Listener:
         """The real port number; 0 before ``start``."""
         return self._real_port
 
+    async def try_address(self) -> None:
+        """See that the address can be bound, before the node does anything that takes long; it is let go again.
+
+        Raises:
+            StartError: it cannot.
+        """
+        if self._wanted_port:
+            for sock in await self._bound(listen=False):
+                sock.close()
+
     async def start(self) -> None:
         """Bind every address of ``host``; clients may connect from now on and are served by ``run``.
 
         Raises:
             StartError: an address cannot be bound.
         """
-        try:
-            self._sockets = await _bind(self._host, self._wanted_port)
-        except OSError as error:
-            where = f"{self._host or 'all interfaces'}, port {self._wanted_port}"
-            reason = "it is in use" if error.errno == errno.EADDRINUSE else error.strerror
-            message = f"--http-addr: cannot listen on {where}: {reason}"
-            raise StartError(message, exit_code=ExitCode.PORT_IN_USE) from error
+        self._sockets = await self._bound(listen=True)
         wanted = self._state.limits.max_connections
         self._state.max_connections = room_for_connections(wanted)
         if self._state.max_connections < wanted:
             log.warning("fewer connections than configured", connections=self._state.max_connections, wanted=wanted)
         self._real_port = int(self._sockets[0].getsockname()[1])
         log.info("listening", host=self._host or "*", port=self.port, tls=self._tls is not None)
+
+    async def _bound(self, *, listen: bool) -> tuple[socket.socket, ...]:
+        try:
+            return await _bind(self._host, self._wanted_port, listen=listen)
+        except OSError as error:
+            where = f"{self._host or 'all interfaces'}, port {self._wanted_port}"
+            reason = "it is in use" if error.errno == errno.EADDRINUSE else error.strerror
+            message = f"--http-addr: cannot listen on {where}: {reason}"
+            raise StartError(message, exit_code=ExitCode.PORT_IN_USE) from error
 
     async def run(self) -> None:
         """Serve until cancelled or stopped. Connections that are left at the end are cut."""
@@ -214,7 +227,7 @@ class _EmbeddedServer(uvicorn.Server):
         return Http1Protocol(config=self.config, server_state=self.server_state, door=door)
 
 
-async def _bind(host: str, port: int) -> tuple[socket.socket, ...]:
+async def _bind(host: str, port: int, *, listen: bool) -> tuple[socket.socket, ...]:
     """Sockets on every address of ``host``; with port 0 all on one free port."""
     found = await asyncio.get_running_loop().getaddrinfo(
         host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -222,13 +235,15 @@ async def _bind(host: str, port: int) -> tuple[socket.socket, ...]:
     addresses = tuple(dict.fromkeys((family, address) for family, _, _, _, address in found))
     for _ in range(_BIND_ATTEMPTS if port == 0 else 1):
         try:
-            return _bind_all(addresses, optional_ipv6=not host)
+            return _bind_all(addresses, optional_ipv6=not host, listen=listen)
         except OSError as error:
             last = error
     raise last
 
 
-def _bind_all(addresses: Sequence[tuple[int, tuple[object, ...]]], *, optional_ipv6: bool) -> tuple[socket.socket, ...]:
+def _bind_all(
+    addresses: Sequence[tuple[int, tuple[object, ...]]], *, optional_ipv6: bool, listen: bool
+) -> tuple[socket.socket, ...]:
     bound: list[socket.socket] = []
     # IPv4 first: the port that it gets is the one that IPv6 must get too.
     ordered = sorted(addresses, key=lambda each: each[0] == socket.AF_INET6)
@@ -236,7 +251,7 @@ def _bind_all(addresses: Sequence[tuple[int, tuple[object, ...]]], *, optional_i
         for family, address in ordered:
             port = bound[0].getsockname()[1] if bound else address[1]
             try:
-                bound.append(_bind_one(family, (address[0], port, *address[2:])))
+                bound.append(_bind_one(family, (address[0], port, *address[2:]), listen=listen))
             except OSError as error:
                 if not (optional_ipv6 and bound and error.errno in _NO_IPV6):
                     raise
@@ -247,7 +262,7 @@ def _bind_all(addresses: Sequence[tuple[int, tuple[object, ...]]], *, optional_i
     return tuple(bound)
 
 
-def _bind_one(family: int, address: tuple[object, ...]) -> socket.socket:
+def _bind_one(family: int, address: tuple[object, ...], *, listen: bool) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
@@ -255,7 +270,8 @@ def _bind_one(family: int, address: tuple[object, ...]) -> socket.socket:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(address)
-        sock.listen(_BACKLOG)
+        if listen:
+            sock.listen(_BACKLOG)
     except OSError:
         sock.close()
         raise

@@ -63,6 +63,18 @@ def test_a_required_cell_that_cannot_be_closed_keeps_the_node_from_starting(
     assert refused.value.exit_code is ExitCode.ENGINE
 
 
+def test_a_key_among_programs_is_said_and_no_required_cell(kernel: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    del kernel
+    programs = tmp_path / "programs"
+    words = ("--engine-paths", str(programs))
+    with DataDir.acquire(programs / "data") as data_dir:
+        with capture_logs() as logs:
+            assert engine_cell(settings(programs / "data", *words), data_dir) is not None
+        assert [line["event"] for line in logs] == ["cell of engine children holds secrets"]
+        with pytest.raises(StartError, match="must read the folders around"):
+            engine_cell(settings(programs / "data", *words, "--engine-sandbox", "require"), data_dir)
+
+
 def test_no_cell_is_a_warning(kernel: pytest.MonkeyPatch, tmp_path: Path) -> None:
     del kernel
     with DataDir.acquire(tmp_path) as data_dir, capture_logs() as logs:

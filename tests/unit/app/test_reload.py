@@ -25,7 +25,7 @@ class Manager(ServiceManager):
     def reloading(self) -> None:
         self.heard.append("reloading")
 
-    def ready(self) -> None:
+    def reloaded(self) -> None:
         self.heard.append("ready")
 
 

@@ -1,6 +1,8 @@
 """Four sources and one result: precedence, origins, every problem at once, nothing secret shown."""
 
+import errno
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -313,6 +315,32 @@ def test_certificates_that_cannot_work(place: Place) -> None:
         assert "cannot be used together" in place.problem("--cert-file", certificate, "--key-file", key)
     cleartext = ["--cert-file", "a.crt", "--key-file", "a.key", "--http-addr", "http://:1"]
     assert "has no use" in place.problem(*cleartext)
+
+
+@pytest.fixture
+def closed(place: Place, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that may not be entered. Mode bits would not keep out a root user, who may run tests too."""
+    folder, seen = place.directory / "closed", Path.stat
+
+    def stat(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        if folder in path.parents:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return seen(path, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    return folder
+
+
+def test_files_that_may_not_be_looked_at_are_problems_with_their_reason(place: Place, closed: Path) -> None:
+    make_pair(place.directory, "a")
+    certificate = place.problem("--cert-file", "closed/a.crt", "--key-file", "a.key")
+    assert certificate == f"--cert-file: Permission denied: {closed}/a.crt"
+    account = place.problem("--eth-keystore-path", "closed/key")
+    assert account == f"--eth-keystore-path {closed}/key: Permission denied"
+
+
+def test_a_data_directory_that_may_not_be_entered_has_no_file_of_settings(place: Place, closed: Path) -> None:
+    assert place.load("--data-dir", str(closed)).config_file is None
 
 
 def key_file(folder: Path, name: str, account: str = ACCOUNT) -> Path:

@@ -35,6 +35,14 @@ def heard(line: socket.socket) -> list[str]:
             return found
 
 
+def serving(name: str) -> tuple[ServiceManager, Drain]:
+    """What tells the manager of a node that serves."""
+    told, drain = ServiceManager({"NOTIFY_SOCKET": name}), Drain()
+    told.attend(drain)
+    drain.move(DrainState.SERVING)
+    return told, drain
+
+
 def test_the_life_of_a_node_is_told(manager: tuple[socket.socket, str]) -> None:
     line, name = manager
     drain = Drain()
@@ -54,12 +62,27 @@ def test_the_life_of_a_node_is_told(manager: tuple[socket.socket, str]) -> None:
 
 def test_a_reload_begins_with_its_time_and_ends_with_ready(manager: tuple[socket.socket, str]) -> None:
     line, name = manager
-    told = ServiceManager({"NOTIFY_SOCKET": name})
+    told, drain = serving(name)
+    heard(line)
     told.reloading()
-    told.ready()
+    told.reloaded()
     begun, done = heard(line)
     word, _, time_us = begun.partition("\nMONOTONIC_USEC=")
     assert (word, time_us.isdigit(), done) == ("RELOADING=1", True, "READY=1")
+    drain.move(DrainState.CLOSING)
+    heard(line)
+    told.reloading()
+    told.reloaded()
+    assert heard(line) == []
+
+
+def test_a_node_that_still_starts_is_not_ready_because_it_was_reloaded(manager: tuple[socket.socket, str]) -> None:
+    line, name = manager
+    told = ServiceManager({"NOTIFY_SOCKET": name})
+    told.attend(Drain())
+    told.reloading()
+    told.reloaded()
+    assert heard(line) == []
 
 
 def test_signs_of_life_come_twice_per_interval(manager: tuple[socket.socket, str]) -> None:
@@ -94,25 +117,26 @@ def test_no_signs_of_life_for_nobody(manager: tuple[socket.socket, str], environ
 
 @pytest.mark.parametrize("name", ["", "/nowhere/at/all", "@nobody-listens-here"])
 def test_a_manager_that_is_not_there_costs_nothing(name: str) -> None:
-    told = ServiceManager({"NOTIFY_SOCKET": name})
+    told, _ = serving(name)
     told.reloading()
-    told.ready()
+    told.reloaded()
 
 
 def test_a_manager_that_does_not_read_holds_nobody_up(manager: tuple[socket.socket, str]) -> None:
     line, name = manager
-    told = ServiceManager({"NOTIFY_SOCKET": name})
+    told, _ = serving(name)
+    heard(line)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other, suppress(BlockingIOError):
         other.setblocking(False)
         for _ in range(5000):
             other.sendto(b"x", line.getsockname())
-    told.ready()
+    told.reloaded()
     assert set(heard(line)) == {"x"}
-    told.ready()
+    told.reloaded()
     assert heard(line) == ["READY=1"]
 
 
 def test_another_kind_of_socket_is_said_and_left_alone() -> None:
     with capture_logs() as logs:
-        ServiceManager({"NOTIFY_SOCKET": "vsock:2:1234"}).ready()
+        serving("vsock:2:1234")[0].reloaded()
     assert [line["event"] for line in logs] == ["service manager cannot be told"]

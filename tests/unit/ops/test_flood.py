@@ -75,6 +75,14 @@ def test_a_flood_that_goes_on_is_told_once_a_minute_whatever_the_measure() -> No
     assert left_out(log.line()) == 50
 
 
+def test_a_flood_of_an_event_that_was_rare_for_long_is_bounded_like_any_other() -> None:
+    log = Log()
+    assert log.line() is not None
+    log.clock.advance(3600)
+    # One more than the measure: the line that tells of the others.
+    assert log.count(1000) == 11
+
+
 def test_lines_that_are_no_fields_and_the_gravest_ones() -> None:
     log = Log()
     plain = [logging.LogRecord("aiohttp", logging.WARNING, "", 0, "bad request", (), None) for _ in range(100)]

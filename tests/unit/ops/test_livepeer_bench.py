@@ -87,6 +87,19 @@ def test_wrong_words_end_with_2_before_anything_runs(words: list[str], reason: s
     assert reason in " ".join(result.output.split())
 
 
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["-in", "x.m3u8", "-transcodingOptions", "P721"], "Invalid value for -transcodingOptions: 'P721' is neither"),
+        (["-in", "x.m3u8", "-concurrentSessions", "0"], "Invalid value for -concurrentSessions: 0 is not in the range"),
+    ],
+)
+def test_mistakes_are_told_in_the_reference_s_spelling(words: list[str], reason: str) -> None:
+    result = CliRunner().invoke(livepeer_bench.command, words)
+    assert result.exit_code == 2
+    assert reason in " ".join(result.output.split())
+
+
 @pytest.mark.parametrize("json_wanted", [True, False])
 def test_missing_file_ends_with_1_and_the_reason(json_wanted: bool, tmp_path: Path) -> None:  # noqa: FBT001 -- a parameter of pytest
     words = ["--in", str(tmp_path / "none.mp4"), *(["--json"] if json_wanted else [])]
@@ -94,6 +107,12 @@ def test_missing_file_ends_with_1_and_the_reason(json_wanted: bool, tmp_path: Pa
     assert result.exit_code == 1
     reason = json.loads(result.output)["failure"] if json_wanted else result.output
     assert "No such file" in reason
+
+
+def test_the_reference_s_command_hands_the_exit_code_on(tmp_path: Path) -> None:
+    result = CliRunner().invoke(livepeer_bench.command, ["-in", str(tmp_path / "none.m3u8")])
+    assert result.exit_code == 1
+    assert "No such file" in result.output
 
 
 def test_unwritable_prefix_ends_with_1_and_the_reason(tmp_path: Path) -> None:

@@ -54,7 +54,14 @@ def test_problems_go_to_standard_error_with_code_2(tmp_path: Path) -> None:
     result = call("-orchestrator", "-redeemerAddr", "x", "-monitor=2", home=tmp_path)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.splitlines()[0] == "baton: 3 problems with the settings; nothing was started"
+    assert result.stderr.splitlines()[-1].startswith("This version is an orchestrator with its own transcoder")
     assert not (tmp_path / ".lpData").exists()
+
+
+def test_a_mere_mistake_is_not_told_what_is_missing(tmp_path: Path) -> None:
+    result = call("-orchestrator", "-transcoder", "-maxSessions", "x", home=tmp_path)
+    assert result.exit_code == 2
+    assert len(result.stderr.splitlines()) == 2
 
 
 def test_check_shows_settings_and_starts_nothing(tmp_path: Path) -> None:

@@ -357,7 +357,7 @@ def test_an_address_that_is_not_ours_is_a_start_error(tmp_path: Path) -> None:
         rig = Rig(tmp_path, bind=BindAddress("203.0.113.1", 0, tls=False))
         start = rig.port.as_service().start
         assert start is not None
-        with pytest.raises(StartError, match=r"--cli-addr: cannot listen on 203\.0\.113\.1"):
+        with pytest.raises(StartError, match=r"on 203\.0\.113\.1, port 0: Cannot assign requested address$"):
             await start()
 
     run(story())

@@ -75,8 +75,8 @@ class Desk:
         state = self.recipient.ledger.state(AccountKey(self.gateway.address, key))
         return state.balance_wei if state else Fraction(0)
 
-    def admit(self, units: int, key: str = KEY) -> object:
-        return self.recipient.admit(self.gateway.address, key, units=units)
+    async def admit(self, units: int, key: str = KEY) -> object:
+        return await self.recipient.admit(self.gateway.address, key, units=units)
 
 
 def with_desk(story: Callable[[Desk], Awaitable[None]], desk: Desk | None = None) -> None:
@@ -118,14 +118,14 @@ def test_a_price_of_the_senders_own_buys_nothing(wei: int) -> None:
         receipt = await desk.recipient.receive(desk.gateway.without_tickets(wei), KEY)
         assert receipt.error is None
         with pytest.raises(InsufficientBalanceError):
-            desk.admit(1)
+            await desk.admit(1)
         forged = replace(desk.gateway.pay(await desk.offer(), 1), expected_price=(wei, 1))
         receipt = await desk.recipient.receive(forged, KEY)
         assert receipt.error is not None
         assert receipt.error.text == "invalid recipientRand for ticket recipientRandHash"
         assert desk.balance() == 0
         with pytest.raises(InsufficientBalanceError):
-            desk.admit(1)
+            await desk.admit(1)
 
     with_desk(story)
 
@@ -136,7 +136,7 @@ def test_terms_without_tickets_pin_nothing() -> None:
         assert (await desk.recipient.receive(payment, KEY)).error is None
         assert desk.recipient.pinned(desk.gateway.address, KEY) is None
         with pytest.raises(InsufficientBalanceError):
-            desk.admit(1)
+            await desk.admit(1)
 
     with_desk(story)
 
@@ -150,7 +150,7 @@ def test_a_free_node_asks_for_nothing() -> None:
             0,
             0,
         )
-        assert desk.admit(10**12) is None
+        assert await desk.admit(10**12) is None
 
     with_desk(story)
 
@@ -160,14 +160,14 @@ def test_holds_keep_the_same_credit_from_being_used_twice() -> None:
         offer = await desk.offer()
         await desk.recipient.receive(desk.gateway.pay(offer, *range(1, 4)), KEY)
         units = 10_000_000  # 12,120,000,000 wei of 24,000,000,000
-        first = desk.recipient.admit(desk.gateway.address, KEY, units=units)
+        first = await desk.recipient.admit(desk.gateway.address, KEY, units=units)
         assert first is not None
         with pytest.raises(InsufficientBalanceError):
-            desk.admit(units)
+            await desk.admit(units)
         before = desk.balance()
         await desk.recipient.settle(first, units=9_000_000)
         assert before - desk.balance() == 9_000_000 * 1212
-        again = desk.recipient.admit(desk.gateway.address, KEY, units=units)
+        again = await desk.recipient.admit(desk.gateway.address, KEY, units=units)
         assert again is not None
         desk.recipient.release(again)
         desk.recipient.release(again)
@@ -179,11 +179,11 @@ def test_holds_keep_the_same_credit_from_being_used_twice() -> None:
 def test_less_than_one_ticket_left_is_too_little_for_any_work() -> None:
     async def story(desk: Desk) -> None:
         await desk.recipient.receive(desk.gateway.pay(await desk.offer(), 1), KEY)
-        hold = desk.recipient.admit(desk.gateway.address, KEY, units=1)
+        hold = await desk.recipient.admit(desk.gateway.address, KEY, units=1)
         assert hold is not None
         await desk.recipient.settle(hold, units=1)
         with pytest.raises(InsufficientBalanceError):
-            desk.admit(1)
+            await desk.admit(1)
 
     with_desk(story)
 
@@ -226,6 +226,8 @@ def test_another_instance_on_the_same_record_credits_a_ticket_once() -> None:
         await desk.recipient.receive(payment, KEY)
         receipt = await other.receive(payment, KEY)
         assert receipt.tickets == receipt.credited_wei == 0
+        assert receipt.error is not None
+        assert receipt.error.fault is Fault.NONCE_SEEN
 
     with_desk(story)
 
@@ -430,6 +432,26 @@ def test_a_caller_that_leaves_does_not_leave_money_in_the_air() -> None:
         gate.set()
         await desk.recipient.close()
         assert desk.balance() > 0
+
+    with_desk(story)
+
+
+@pytest.mark.parametrize("late", [1, 41, 42, 140, 1000])
+def test_no_ticket_is_credited_twice_whenever_nonces_are_forgotten(late: int) -> None:
+    async def story(desk: Desk) -> None:
+        payment = desk.gateway.pay(await desk.offer(), 1)
+        await desk.recipient.receive(payment, KEY)
+        before = desk.balance()
+        desk.rounds.last_seen_l1_block += late
+        await desk.recipient.tidy(idle_s=3600)
+        for node in (desk.recipient, desk.restarted()):
+            receipt = await node.receive(payment, KEY)
+            assert receipt.error is not None
+            assert receipt.credited_wei == 0
+        # Nor by one that sees less of L1 than whoever forgot.
+        desk.rounds.last_seen_l1_block -= min(late, 60)
+        assert (await desk.restarted().receive(payment, KEY)).credited_wei == 0
+        assert desk.balance() == before
 
     with_desk(story)
 

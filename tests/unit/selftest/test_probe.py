@@ -242,7 +242,7 @@ def test_paid_orchestrator_is_told_that_the_probe_has_no_tickets(streamed_clip: 
         segment_refusal=(400, "Insufficient balance"),
     )
     result, _ = run(streamed_clip, behaviour, tmp_path, stream=True)
-    assert "Insufficient balance (this probe carries no tickets)" in failures(result)["segments"]
+    assert "Insufficient balance (nothing was paid: --pay)" in failures(result)["segments"]
 
 
 @pytest.mark.media

@@ -51,6 +51,13 @@ def test_a_second_node_is_told_which_process_holds_it(tmp_path: Path) -> None:
         assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
 
 
+def test_a_file_in_its_place_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "data").touch()
+    with pytest.raises(StartError, match=r"data cannot be used: there is a file of this name$") as refused:
+        DataDir.acquire(tmp_path / "data")
+    assert refused.value.exit_code is ExitCode.DATA_DIR
+
+
 def test_released_is_free_for_the_next(tmp_path: Path) -> None:
     first = DataDir.acquire(tmp_path)
     first.release()

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from baton.jobs.tokens import TOKEN_LIFETIME_S, TokenKeys, TokenMint
 from baton.kernel.clock import ManualClock
 from baton.kernel.errors import ExitCode, StartError
-from baton.storage import secrets as secrets_module
+from baton.storage import secret_ring
 from baton.storage.secrets import OVERLAP_S, ROTATE_AFTER_S, TokenSecrets
 from tests.support import eventually, run
 
@@ -88,7 +88,7 @@ def test_a_file_others_could_read_is_closed_and_its_secret_retired(path: Path) -
     path.chmod(0o644)
     with capture_logs() as logs:
         again = TokenSecrets.load(path, clock=clock)
-    assert [(e["event"], e["log_level"]) for e in logs] == [("token secrets could be read by others", "warning")]
+    assert [(e["event"], e["log_level"]) for e in logs] == [("secrets could be read by others", "warning")]
     assert exposed.current.hex() not in str(logs)
     assert mode(path) == 0o600
     assert again.current != exposed.current
@@ -168,10 +168,10 @@ def test_a_disk_that_refuses_keeps_the_old_secret_and_is_logged_once(
         before = keys.current
         clock.advance(ROTATE_AFTER_S)
         with monkeypatch.context() as patched, capture_logs() as logs:
-            patched.setattr(secrets_module, "write_private", refuse)
+            patched.setattr(secret_ring, "write_private", refuse)
             assert not await keys.rotate_if_due()
             assert not await keys.rotate_if_due()
-        assert [e["event"] for e in logs] == ["token secrets cannot be written"]
+        assert [e["event"] for e in logs] == ["secrets cannot be written"]
         assert keys.current == before
         assert await keys.rotate_if_due()
         assert keys.current != before
@@ -204,7 +204,7 @@ def test_the_secret_is_in_no_text_about_it(path: Path) -> None:
 
 
 def test_the_service_rotates_by_itself(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(secrets_module, "_CHECK_S", 0.001)
+    monkeypatch.setattr(secret_ring, "_CHECK_S", 0.001)
 
     async def story() -> None:
         clock = ManualClock()

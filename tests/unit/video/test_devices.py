@@ -140,7 +140,7 @@ class Rig:
         await eventually(lambda: self.state(name) == state, what=f"{name} is {state}, not {self.state(name)}")
 
 
-async def _in(rig: Rig, act: Callable[[Rig], Awaitable[None]]) -> None:
+async def acted(rig: Rig, act: Callable[[Rig], Awaitable[None]]) -> None:
     async with rig.running():
         await act(rig)
 
@@ -170,7 +170,7 @@ def test_sessions_are_spread_and_stay_and_their_load_is_told() -> None:
         assert rig.metrics.series["device_sessions", "a"] == 1
         assert rig.metrics.series["device_load_px_per_s", "a"] == COST
 
-    run(_in(rig, act))
+    run(acted(rig, act))
 
 
 def test_a_device_lost_over_a_segment_costs_it_nothing_but_time() -> None:
@@ -187,7 +187,7 @@ def test_a_device_lost_over_a_segment_costs_it_nothing_but_time() -> None:
         await rig.segment("1")
         assert rig.engines["b"].did == ["1", "1"]
 
-    run(_in(rig, act))
+    run(acted(rig, act))
 
 
 def test_faults_of_its_own_put_a_device_out_of_use_although_its_probe_passes() -> None:
@@ -207,7 +207,7 @@ def test_faults_of_its_own_put_a_device_out_of_use_although_its_probe_passes() -
         assert rig.metrics.series["device_healthy", "a"] == 0
         assert len([line for line in logs if line["event"] == "device out of use"]) == 1
 
-    run(_in(rig, act))
+    run(acted(rig, act))
 
 
 def test_poison_fails_on_two_devices_and_puts_neither_out_of_use() -> None:
@@ -227,7 +227,7 @@ def test_poison_fails_on_two_devices_and_puts_neither_out_of_use() -> None:
         assert rig.changes == [("a", "b")]
         assert not rig.metrics.counted
 
-    run(_in(rig, act))
+    run(acted(rig, act))
 
 
 def test_a_segment_is_never_tried_on_a_third_device() -> None:
@@ -239,7 +239,7 @@ def test_a_segment_is_never_tried_on_a_third_device() -> None:
         assert await rig.refusal("1") == Text.UNRECOVERABLE
         assert sum(len(engine.did) for engine in rig.engines.values()) == 2
 
-    run(_in(rig, act))
+    run(acted(rig, act))
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,7 @@ def test_only_what_a_device_may_be_to_blame_for_is_tried_elsewhere(
             assert await rig.refusal("1") == text
         assert rig.engines["b"].did == (["1"] if moves else [])
 
-    run(_in(rig, act))
+    run(acted(rig, act))
 
 
 def test_after_an_error_the_session_may_land_elsewhere() -> None:
@@ -283,7 +283,7 @@ def test_after_an_error_the_session_may_land_elsewhere() -> None:
         await rig.segment("1")
         assert rig.engines["b"].did == ["1"]
 
-    run(_in(rig, act))
+    run(acted(rig, act))
 
 
 def test_no_time_left_is_no_time_for_another_device() -> None:
@@ -294,7 +294,7 @@ def test_no_time_left_is_no_time_for_another_device() -> None:
         assert await rig.refusal("1", deadline_s=0.9) == Text.TRANSCODER_STOPPED
         assert rig.engines["b"].did == []
 
-    run(_in(rig, act))
+    run(acted(rig, act))
 
 
 def test_a_device_that_cannot_prove_itself_is_spared_at_once_and_then_out_of_use_and_comes_back() -> None:
@@ -334,7 +334,7 @@ def test_a_device_that_cannot_prove_itself_is_spared_at_once_and_then_out_of_use
         await rig.segment("4")
         assert a.did[-1] == "4"
 
-    run(_in(rig, act))
+    run(acted(rig, act))
 
 
 def test_a_device_that_comes_back_with_less_than_it_had_stays_out_of_use() -> None:
@@ -355,7 +355,7 @@ def test_a_device_that_comes_back_with_less_than_it_had_stays_out_of_use() -> No
         rig.clock.advance(20)
         await rig.until("a", "healthy")
 
-    run(_in(rig, act))
+    run(acted(rig, act))
 
 
 def test_a_card_that_its_driver_calls_faulty_is_not_tried_until_it_is_well() -> None:
@@ -376,7 +376,7 @@ def test_a_card_that_its_driver_calls_faulty_is_not_tried_until_it_is_well() -> 
         rig.devices.acquit("a")
         await rig.until("a", "healthy")
 
-    run(_in(rig, act))
+    run(acted(rig, act))
 
 
 def test_a_card_that_is_faulty_at_the_start_is_left_out() -> None:
@@ -401,7 +401,7 @@ def test_a_probe_that_finds_no_room_decides_nothing() -> None:
         await rig.until("a", "healthy")
         assert rig.changes == [("a", "b")]
 
-    run(_in(rig, act))
+    run(acted(rig, act))
 
 
 def test_a_device_without_children_is_avoided_at_once_and_out_of_use_after_a_while() -> None:
@@ -424,7 +424,7 @@ def test_a_device_without_children_is_avoided_at_once_and_out_of_use_after_a_whi
         rig.clock.advance(11)
         await rig.until("a", "healthy")
 
-    run(_in(rig, act))
+    run(acted(rig, act))
 
 
 def test_when_no_device_is_left_segments_are_refused_with_every_reason_in_the_log() -> None:
@@ -445,7 +445,7 @@ def test_when_no_device_is_left_segments_are_refused_with_every_reason_in_the_lo
         # The last one had nobody to hand its work to, so what it had in hand was left to it.
         assert sorted(displaced for e in rig.engines.values() for _, displaced in e.renewed) == [False, True]
 
-    run(_in(rig, act))
+    run(acted(rig, act))
 
 
 def test_limits_per_device_refuse_what_a_lost_device_leaves_behind() -> None:
@@ -470,7 +470,7 @@ def test_limits_per_device_refuse_what_a_lost_device_leaves_behind() -> None:
         rig.devices.end_session(SessionId("2"))
         await rig.segment("1")
 
-    run(_in(rig, act))
+    run(acted(rig, act))
 
 
 def test_a_limit_by_pixel_rate_admits_what_fits() -> None:
@@ -485,7 +485,7 @@ def test_a_limit_by_pixel_rate_admits_what_fits() -> None:
         assert rig.devices.admits(SessionId("3"), small)
         assert rig.devices.most_sessions is None
 
-    run(_in(rig, act))
+    run(acted(rig, act))
 
 
 def test_a_changed_input_starts_afresh_on_the_least_loaded_device() -> None:
@@ -501,7 +501,7 @@ def test_a_changed_input_starts_afresh_on_the_least_loaded_device() -> None:
         await rig.segment("2", reinit=True)
         assert sum(view.load_px_per_s for view in rig.devices.views) == 2 * COST
 
-    run(_in(rig, act))
+    run(acted(rig, act))
 
 
 def test_a_continued_session_keeps_its_device_although_there_is_no_room() -> None:
@@ -518,7 +518,7 @@ def test_a_continued_session_keeps_its_device_although_there_is_no_room() -> Non
         assert rig.engines["a"].released == ["old"]
         assert not rig.devices.has_room
 
-    run(_in(rig, act))
+    run(acted(rig, act))
 
 
 def test_tests_at_the_start_run_at_the_same_time_and_one_device_that_works_is_enough() -> None:
@@ -577,4 +577,4 @@ def test_fallbacks_are_counted_by_step_and_told_once() -> None:
         await rig.segment("1")
         assert len(rig.devices._fallbacks._told) == 256
 
-    run(_in(rig, act))
+    run(acted(rig, act))

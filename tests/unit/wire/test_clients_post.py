@@ -88,6 +88,7 @@ def refused_with(reason: str) -> Iterator[None]:
     with capture_logs() as lines, pytest.raises(StoreError) as refused:
         yield
     assert str(refused.value) == Text.IO_ERROR
+    assert reason in refused.value.detail
     assert any(reason in line.get("reason", "") for line in lines), lines
 
 

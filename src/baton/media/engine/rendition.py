@@ -200,8 +200,8 @@ class Rendition:
         coder = self._coder
         if coder is not None:
             self._write(coder, coder.finish())
-            self._coder = None
             self._desk.bring_back(coder)
+            self._coder = None  # until then it is ours to close
 
     def _open_encoder(self, picture: VideoFrame) -> OpenEncoder:
         """The encoder for frames like this: the file's own first, a new one when size or colours change on the way."""

@@ -72,13 +72,15 @@ def peak_of(stated_nits: int) -> int:
 
 
 def _hdr_primaries(primaries: int) -> int:
-    """HDR that does not name its primaries has BT.2020's."""
-    return _BT2020 if primaries == _UNSPECIFIED else primaries
+    """HDR that does not name its primaries has BT.2020's; any that need no matrix here are one kind, and one table."""
+    if primaries == _UNSPECIFIED:
+        return _BT2020
+    return primaries if primaries in _MATRICES else _BT709
 
 
 @cache
 def cube_text(colors: Colors) -> str:
-    """The table as a ``.cube`` file: signal in, BT.709 signal out, full range, red fastest. Kept: there are few."""
+    """The table as a ``.cube`` file: signal in, BT.709 signal out, full range, red fastest. Kept: a dozen at most."""
     grid = [index / (_SIDE - 1) for index in range(_SIDE)]
     lines = [f"LUT_3D_SIZE {_SIDE}"]
     matrix = _MATRICES.get(colors.primaries, _IDENTITY)

@@ -142,7 +142,7 @@ class EncoderDesk:
             coder = self._try(encoder, picture)
             if coder is not None:
                 return coder
-        raise TranscodeError(Text.ENCODER_NOT_FOUND, detail=f"codec {self._wish.profile.codec!r}")
+        raise TranscodeError(Text.ENCODER_NOT_FOUND, detail=f"no encoder makes {self._wish.profile.codec.name}")
 
     def renew(self, coder: OpenEncoder, picture: Picture, *, first_pts: int) -> OpenEncoder:
         """A new encoder like the kept one that failed with the first frame. Raises like ``open``."""

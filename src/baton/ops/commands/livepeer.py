@@ -32,6 +32,13 @@ _ALSO = (
     "all of them with the reasons are in docs/reference/livepeer.md."
 )
 
+_SCOPE = (
+    "This version is an orchestrator with its own transcoder, off-chain: it has no chain, payments, AI or remote "
+    "transcoders yet. Take out what is refused; -check shows what is left without starting anything."
+)
+_NOT_HERE = "this version"
+"""What every refusal of something that is yet to come says."""
+
 
 class LivepeerCommand(RawWordsCommand):
     """A command whose options are the table of the reference's flags."""
@@ -78,6 +85,8 @@ def command(ctx: click.Context, words: tuple[str, ...]) -> None:
             loaded = again()
         except ConfigError as error:
             print_problems(error)
+            if any(_NOT_HERE in problem for problem in error.problems):
+                click.echo(_SCOPE, err=True)
             ctx.exit(error.exit_code)
     if asked.wants_version:
         click.echo("\n".join(_versions()))

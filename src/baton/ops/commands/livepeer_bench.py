@@ -95,4 +95,14 @@ def command(ctx: click.Context, words: tuple[str, ...]) -> None:
     if not any(word.startswith("--in=") for word in ours):
         click.echo("Please provide the input manifest: -in <input.m3u8>", err=True)
         ctx.exit(ExitCode.FAILED)
-    bench.command.main(args=ours, prog_name=ctx.command_path)
+    try:
+        code = bench.command.main(args=ours, prog_name=ctx.command_path, standalone_mode=False)
+    except click.BadParameter as error:
+        raise click.BadParameter(error.message, ctx, param_hint=_hint(error)) from error
+    ctx.exit(code or ExitCode.OK)
+
+
+def _hint(error: click.BadParameter) -> str:
+    """The flag that the operator wrote, for our option that is wrong."""
+    ours = error.param.opts[0] if error.param is not None else str(error.param_hint)
+    return next((f"-{name}" for name, (option, _) in _FLAGS.items() if option == ours), ours)

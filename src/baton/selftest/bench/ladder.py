@@ -32,14 +32,15 @@ _NUMBERS: Mapping[str, int] = MappingProxyType(
         "height": _LARGEST_SIDE_PX,
         "bitrate": _LARGEST_NUMBER,
         "fps": _LARGEST_NUMBER,
-        "fpsden": _LARGEST_NUMBER,
+        "fpsDen": _LARGEST_NUMBER,
         "quality": _BEST_QUALITY,
         # Renditions are 8-bit 4:2:0 whatever these say (video.md 7.1).
-        "colordepth": _LARGEST_NUMBER,
-        "chromaformat": _LARGEST_NUMBER,
+        "colorDepth": _LARGEST_NUMBER,
+        "chromaFormat": _LARGEST_NUMBER,
     }
 )
 _TEXTS = frozenset({"name", "profile", "gop", "encoder"})
+_KNOWN = frozenset(key.lower() for key in (*_NUMBERS, *_TEXTS))
 _ENCODER_PROFILES: Mapping[str, EncoderProfile] = MappingProxyType(
     {
         "": EncoderProfile.DEFAULT,
@@ -81,7 +82,7 @@ def read_ladder(text: str, *, directory: Path) -> Ladder:
         LadderError: an unknown preset, no such file, or one that does not say which renditions.
     """
     path = directory / text.strip()
-    if text.strip().lower().endswith(".json") or path.is_file():
+    if text.strip().lower().endswith(".json") or _is_there(path):
         return parse_profiles(_content(path))
     by_lower = {name.lower(): profile for name, profile in PRESETS.items()}
     names = [name.strip() for name in text.split(",") if name.strip()]
@@ -99,6 +100,15 @@ def _unknown_preset(name: str) -> str:
     known = {preset.lower(): preset for preset in PRESETS}
     hint = f"did you mean {known[close[0]]}?" if close else f"known are {', '.join(PRESETS)}"
     return f"{printable(name, limit=80)!r} is neither a file nor a preset; {hint}"
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except PermissionError:
+        return True  # in a folder that we may not enter; reading says so
+    except OSError:
+        return False  # a list of presets that is too long for a file's name
 
 
 def _content(path: Path) -> str:
@@ -146,8 +156,10 @@ def _profile(row: Any, where: str, problems: list[str], ignored: set[str]) -> Vi
         return None
     before = len(problems)
     said = {key.lower(): value for key, value in row.items() if value is not None}
-    ignored.update(key for key in row if key.lower() not in _NUMBERS and key.lower() not in _TEXTS)
-    numbers = {key: _number(said.get(key, 0), most, f"{where}: {key}", problems) for key, most in _NUMBERS.items()}
+    ignored.update(key for key in row if key.lower() not in _KNOWN)
+    numbers = {
+        key: _number(said.get(key.lower(), 0), most, f"{where}: {key}", problems) for key, most in _NUMBERS.items()
+    }
     texts = {key: _text(said.get(key, ""), f"{where}: {key}", problems) for key in _TEXTS}
     encoder_profile = _ENCODER_PROFILES.get(texts["profile"].lower())
     codec = _CODECS.get(texts["encoder"].lower())
@@ -167,7 +179,7 @@ def _profile(row: Any, where: str, problems: list[str], ignored: set[str]) -> Vi
         height=height,
         bitrate_bps=bitrate,
         fps=numbers["fps"],
-        fps_den=numbers["fpsden"],
+        fps_den=numbers["fpsDen"],
         profile=encoder_profile,
         gop_ms=gop_ms,
         codec=codec,

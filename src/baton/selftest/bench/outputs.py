@@ -28,7 +28,8 @@ class RenditionFiles:
             for profile in profiles
         )
         folder = Path(prefix).parent
-        if "\0" in prefix or not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        # Access is asked first: a folder that we may not look at raises.
+        if "\0" in prefix or not os.access(folder, os.W_OK | os.X_OK) or not folder.is_dir():
             message = f"renditions cannot be written to {prefix!r}: no folder to write in"
             raise BenchError(message)
 

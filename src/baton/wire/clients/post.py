@@ -72,8 +72,9 @@ class HttpObjectPoster:
             raise StoreError(message) from error
         except (aiohttp.ClientError, OSError, FetchError) as error:
             # Why a host cannot be reached says what lies behind us: that is for the operator, not for who named it.
-            log.info("object store cannot be reached", reason=_line(str(error) or type(error).__name__))
-            raise StoreError(Text.IO_ERROR) from error
+            reason = _line(str(error) or type(error).__name__)
+            log.info("object store cannot be reached", reason=reason)
+            raise StoreError(Text.IO_ERROR, detail=reason) from error
         except ValueError as error:
             raise StoreError(_line(str(error))) from error
         if words or status >= _FIRST_REFUSAL:

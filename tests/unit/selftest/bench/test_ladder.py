@@ -38,6 +38,10 @@ def test_presets_are_found_whatever_their_case_and_spaces() -> None:
     assert ladder.profiles == (PRESETS["P144p30fps16x9"], PRESETS["P576p25fps16x9"])
 
 
+def test_a_list_of_presets_may_be_longer_than_a_file_s_name(tmp_path: Path) -> None:
+    assert len(read_ladder(",".join(["P144p30fps16x9"] * 30), directory=tmp_path).profiles) == 30
+
+
 def test_standard_ladder_file(tmp_path: Path) -> None:
     (tmp_path / "options.json").write_text(json.dumps(STANDARD))
     ladder = read_ladder("options.json", directory=tmp_path)

@@ -35,7 +35,7 @@ def encoder_for(codec: VideoCodec) -> Encoder:
     for encoder in ENCODERS:
         if encoder.codec == codec:
             return encoder
-    raise TranscodeError(Text.ENCODER_NOT_FOUND, detail=f"codec {codec!r}")
+    raise TranscodeError(Text.ENCODER_NOT_FOUND, detail=f"no encoder makes {getattr(codec, 'name', codec)}")
 
 
 def encoders_for(codec: VideoCodec, acceleration: Acceleration) -> tuple[Encoder, ...]:

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+__all__ = ["branch_labels", "depends_on", "down_revision", "downgrade", "revision", "upgrade"]
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -26,6 +28,12 @@ def upgrade() -> None:
         sa.Column("recipient_rand_hash", sa.LargeBinary(32), primary_key=True),
         sa.Column("nonce", sa.BigInteger, primary_key=True),
         sa.Column("expiration_block", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "writers",
+        sa.Column("name", sa.LargeBinary(16), primary_key=True),
+        sa.Column("number", sa.BigInteger, nullable=False),
+        sa.Column("since_s", sa.Double, nullable=False),
     )
     op.create_index("nonces_expiration", "nonces", ["expiration_block"])
     op.create_table(
