@@ -58,6 +58,7 @@ class RateWatch:
         self._target: Rate | None = None
         self._rate: Rate | None = None
         self._suspect: Rate | None = None
+        self._kept: KeptRate | None = None
         self._listeners: list[Callable[[], None]] = []
 
     @property
@@ -169,15 +170,23 @@ class RateWatch:
         if target is None or reading is None:
             return
         self._rate = target if before is None else _step(before, target, self._step_most)
+        await self._keep(KeptRate(reading, self._rate.price))
         if self._rate == before:
             return
         log.info("exchange rate", **self._shown(), feed=f"{float(target.price):g}")
-        try:
-            await asyncio.to_thread(self._store.write, KeptRate(reading, self._rate.price))
-        except OSError as problem:
-            log.warning("exchange rate cannot be kept", reason=problem.strerror)
         for listener in self._listeners:
             listener()
+
+    async def _keep(self, kept: KeptRate) -> None:
+        """Also when only the reading is new: how old a kept rate is decides whether it may be used."""
+        if kept == self._kept:
+            return
+        try:
+            await asyncio.to_thread(self._store.write, kept)
+        except OSError as problem:
+            log.warning("exchange rate cannot be kept", reason=problem.strerror)
+        else:
+            self._kept = kept
 
     def _take_kept(self, kept: KeptRate) -> None:
         age_s = self._clock.now() - kept.reading.updated_at_s

@@ -204,6 +204,18 @@ def test_a_restart_goes_on_with_the_step(feed: Feed) -> None:
     assert run(scenario()) == 2750
 
 
+def test_an_answer_that_only_confirms_the_rate_makes_the_kept_one_younger(feed: Feed) -> None:
+    store = Rates()
+    rates = watch(feed, store)
+
+    async def scenario() -> None:
+        await rates.start()
+        await hour(rates, feed, feed.answer)
+
+    run(scenario())
+    assert store.kept == KeptRate(FeedReading("ETH / USD", 8, 2_500_00000000, int(START) + HOUR_S), Fraction(2500))
+
+
 def test_a_full_disk_costs_no_rate(feed: Feed) -> None:
     rates = watch(feed, Rates(broken=True))
     run(rates.start())
