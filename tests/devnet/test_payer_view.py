@@ -37,4 +37,4 @@ def test_sender_about_to_leave_cannot_pay(devnet: Devnet) -> None:
     gateway = devnet.accounts.gateway
     run(devnet.transact(gateway, "ticket_broker", "unlock"))
     fault = run(view_of(devnet).sender_fault(gateway.address, face_value_wei=1))
-    assert fault == "deposit and reserve for sender are set to unlock soon"
+    assert fault == f"deposit and reserve for sender {gateway.address_hex} is set to unlock soon"

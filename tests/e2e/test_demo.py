@@ -6,6 +6,8 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -148,12 +150,9 @@ def test_demo_of_what_cannot_be_sent_says_so_and_exits_1(tmp_path: Path) -> None
     nothing_left(temporary)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_interrupted_demo_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
-    need_npm()
-    output = tmp_path / "out"
-    temporary = tmp_path / "t"
-    temporary.mkdir()
+@contextmanager
+def streaming_demo(temporary: Path, output: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A demo on a chain that has begun to stream."""
     with output.open("wb") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "baton", "demo", "--cache-dir", str(CACHE)],
@@ -163,13 +162,33 @@ def test_interrupted_demo_leaves_nothing_behind(tmp_path: Path, number: signal.S
             stderr=subprocess.PIPE,
         )
     try:
-        eventually(
-            lambda: b"Streaming and paying" in output.read_bytes(), deadline_s=60, what="the demo streams and pays"
-        )
-        process.send_signal(number)
-        _, errors = process.communicate(timeout=20)
+        eventually(lambda: b"Streaming and paying" in output.read_bytes(), deadline_s=60, what="the demo streams")
+        yield process
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_interrupted_demo_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
+    need_npm()
+    temporary = tmp_path / "t"
+    temporary.mkdir()
+    with streaming_demo(temporary, tmp_path / "out") as process:
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=20)
     assert (process.returncode, errors) == (128 + number, b"interrupted\n")
     nothing_left(temporary)
+
+
+def test_demo_whose_chain_dies_says_so_and_leaves_no_process(tmp_path: Path) -> None:
+    need_npm()
+    temporary, output = tmp_path / "t", tmp_path / "out"
+    temporary.mkdir()
+    with streaming_demo(temporary, output) as process:
+        (chain,) = (pid for pid, line in processes_of(temporary).items() if " -m baton devnet " in line)
+        os.kill(chain, signal.SIGKILL)
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (1, b"")
+    assert re.search(r"demo failed: segment \d+: the chain does not answer", output.read_text())
+    eventually(lambda: not processes_of(temporary), deadline_s=5, what=f"no process left: {processes_of(temporary)}")

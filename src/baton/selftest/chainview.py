@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 
 from baton.kernel.crypto import keccak256
-from baton.kernel.ids import Address
+from baton.kernel.ids import Address, to_checksum_hex
 from baton.selftest.http2 import PeerError, reason_of
 
 __all__ = ["ChainView"]
@@ -40,7 +40,10 @@ class ChainView:
             raise PeerError(message) from error
 
     async def sender_fault(self, sender: Address, *, face_value_wei: int) -> str | None:
-        """Why the account cannot pay under such a face value, in the network's words. Raises ``PeerError``."""
+        """Why the account cannot pay under such a face value, in the network's words; None when it can.
+
+        One that unlocks its funds pays no more here, in whatever round they go. Raises ``PeerError``.
+        """
         data = _SENDER_INFO + sender.rjust(_WORD, b"\x00")
         call = {"to": "0x" + self._ticket_broker.hex(), "data": "0x" + data.hex()}
         answer = await self._ask("eth_call", call, "latest")
@@ -53,7 +56,7 @@ class ChainView:
             message = "the ticket broker does not tell what stands behind a sender"
             raise PeerError(message) from error
         if withdraw_round:
-            return "deposit and reserve for sender are set to unlock soon"
+            return f"deposit and reserve for sender {to_checksum_hex(sender)} is set to unlock soon"
         if reserve_wei == 0:
             return "no sender reserve"
         if deposit_wei == 0:
