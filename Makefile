@@ -3,7 +3,8 @@
 .PHONY: help setup demo test check bench run
 
 help:
-	@echo "make demo [VIDEO=file]  a node, a gateway, a clip: the main job, end to end, checked"
+	@echo "make demo [VIDEO=file]  a chain, a node, a gateway that pays, a clip: the main job, end to end, checked"
+	@echo "     [CHAIN=0]          the same off-chain: nobody pays"
 	@echo "make run                a node on this machine, off-chain"
 	@echo "make test               all tests"
 	@echo "make check              format, lint, types, architecture, unit tests"
@@ -14,7 +15,7 @@ setup:
 	@scripts/setup
 
 demo:
-	@VIDEO="$(VIDEO)" scripts/demo
+	@VIDEO="$(VIDEO)" CHAIN="$(CHAIN)" scripts/demo
 
 test:
 	@scripts/test

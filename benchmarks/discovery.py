@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from baton.selftest import segmenter
-from baton.selftest.demo import CLIP
+from baton.selftest.demonstration import CLIP
 from baton.selftest.nodeprocess import NodeProcess, running_node
 from benchmarks.figures import percentile
 from benchmarks.ladders import LADDER_720

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from baton.selftest import segmenter
-from baton.selftest.demo import CLIP
+from baton.selftest.demonstration import CLIP
 from baton.selftest.inspector import run_bounded
 from benchmarks.ladders import LADDER_720, LADDER_1080, Ladder
 

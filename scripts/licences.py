@@ -37,10 +37,12 @@ CLASSIFIER = "License :: OSI Approved :: "
 
 
 def locked() -> dict[str, list[str]]:
-    """Versions by package name; some packages have one per Python."""
+    """Versions by package name; some packages have one per Python. What only Windows gets is left out."""
     versions: dict[str, list[str]] = {}
-    for name, version in re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", LOCK.read_text(encoding="utf-8"), re.MULTILINE):
-        versions.setdefault(name, []).append(version)
+    text = LOCK.read_text(encoding="utf-8")
+    for name, version, marker in re.findall(r"^([A-Za-z0-9._-]+)==(\S+)(.*)$", text, re.MULTILINE):
+        if "win32" not in marker:
+            versions.setdefault(name, []).append(version)
     return versions
 
 

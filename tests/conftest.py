@@ -1,5 +1,6 @@
 """Plumbing of all tests: property tests without a stopwatch, and the watch over skipped tests."""
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import structlog
 
 from tests.skips import AllowedSkips, Skip
 
@@ -21,12 +23,14 @@ _RECURSION_LIMIT = sys.getrecursionlimit()
 
 
 def pytest_runtest_setup() -> None:
-    """Give every test the interpreter's own recursion limit, as the node has it.
+    """Give every test the interpreter's own recursion limit, as the node has it, and logs that nobody has muted.
 
     A library that only tests use (``py_ecc``, by way of ``eth-account``) lifts it to 100 000 when it is imported. Then
     deeply nested JSON ends the process instead of raising.
     """
     sys.setrecursionlimit(_RECURSION_LIMIT)
+    structlog.reset_defaults()
+    logging.getLogger("baton").setLevel(logging.NOTSET)
 
 
 class SkipWatch:

@@ -45,6 +45,7 @@ from baton.node.supervisor import Node
 from baton.ops.api import ManagementPort, MetricsPage
 from baton.ops.known_routes import KnownRoutes
 from baton.ops.logs import LogVerbosity
+from baton.ops.price_routes import PriceRoutes
 from baton.ops.status import EngineTest, StatusBoard
 from baton.storage.bucket import BucketMediaStore, SessionStores
 from baton.storage.data_dir import DataDir
@@ -243,6 +244,7 @@ class Assembly:
             clock=self._clock,
             cards=self._cards.status,
         )
+        prices = self._money.prices
         board = StatusBoard(
             view=view,
             drain=self._drain,
@@ -254,6 +256,7 @@ class Assembly:
             settings=self._loaded.provenance,
             engine_tests=lambda: tuple(self._engine_tests.values()),
             money=self._money.view,
+            at_run_time=prices.settings_at_run_time if prices is not None else dict,
         )
         return ManagementPort(
             bind=settings.management.bind,
@@ -264,6 +267,7 @@ class Assembly:
                 session_limit=self._session_limit,
                 verbosity=self._verbosity,
                 transcodes=settings.video.transcoder,
+                prices=PriceRoutes(desk=prices) if prices is not None else None,
             ),
             metrics=self._metrics_page(),
         )

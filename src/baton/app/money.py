@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Protocol
 
 import structlog
 
 from baton.app.chain_readiness import ChainReadiness
 from baton.app.money_view import ChainMoneyView, TicketTally
+from baton.app.prices import Prices
 from baton.app.record import database_place, is_shared, reference_database, ticket_secrets
 from baton.app.ticket_gauges import TicketGauges
 from baton.chain.contracts import find_contracts
@@ -17,7 +17,7 @@ from baton.chain.gas import GasAverage
 from baton.chain.rounds import RoundWatch
 from baton.chain.rpc import JsonRpc, quantity
 from baton.chain.senders import SenderFundsCache
-from baton.config.model import PaymentSettings, Settings
+from baton.config.model import Settings
 from baton.jobs.offchain import OffchainPayments, SignatureCheck, TrustingCheck
 from baton.jobs.paid import TicketPayments
 from baton.jobs.ports import Payments, SenderCheck, Signer
@@ -28,9 +28,7 @@ from baton.kernel.metrics import Metrics
 from baton.node.health import Health
 from baton.node.service import Criticality, Service
 from baton.ops.money import MoneyView
-from baton.payments.facevalue import Economics
 from baton.payments.ports import ChainUnavailableError
-from baton.payments.prices import PriceTable
 from baton.payments.quoting import Quoting
 from baton.payments.recipient import Recipient
 from baton.storage.accounts import AccountStore
@@ -66,6 +64,11 @@ class Money(Protocol):
         """What the operator sees of it; None where nobody pays."""
         ...
 
+    @property
+    def prices(self) -> Prices | None:
+        """The prices in force; None where nobody pays."""
+        ...
+
     def services(self, health: Health) -> list[Service]:
         """What runs for it, in the order of start; what keeps it from working is a fact of ``health``."""
         ...
@@ -78,6 +81,7 @@ class OffchainMoney:
     payments: Payments
     senders: SenderCheck
     view: MoneyView | None = None
+    prices: Prices | None = None
 
     def services(self, health: Health) -> list[Service]:
         """Nothing runs."""
@@ -92,6 +96,7 @@ class OnchainMoney:
         self,
         *,
         rpc: JsonRpc,
+        prices: Prices,
         rounds: RoundWatch,
         funds: SenderFundsCache,
         database: Database,
@@ -105,6 +110,7 @@ class OnchainMoney:
     ) -> None:
         """Owns everything it is given."""
         self._rpc = rpc
+        self.prices: Prices | None = prices
         self._rounds = rounds
         self._funds = funds
         self._database = database
@@ -137,6 +143,7 @@ class OnchainMoney:
             Service("record of money", _rest, start=self._load, stop=self._close, stop_budget_s=_CLOSE_S),
             Service("chain", self._rounds.run, restartable),
             Service("chain readiness", readiness.run, restartable),
+            *([self.prices.service()] if self.prices is not None else []),
             self._secrets,
             Service("tidying of accounts", self._tidy, restartable),
             Service("ticket gauges", self._gauges.run, restartable),
@@ -216,16 +223,12 @@ async def _open(
     funds = SenderFundsCache(rpc=rpc, contracts=contracts, recipient=recipient, clock=clock)
     secrets = await asyncio.to_thread(ticket_secrets, settings, data_dir, clock=clock)
     database = await asyncio.to_thread(Database.open, database_place(settings), metrics=metrics)
-    economics = Economics(
-        ev_wei=payments.ticket_ev_wei,
-        redeem_gas=payments.redeem_gas,
-        max_face_value_wei=payments.max_face_value_wei,
-    )
-    table = price_table(payments)
+    prices = Prices(settings=payments, rpc=rpc, data_dir=data_dir, clock=clock, metrics=metrics)
+    await prices.start()
     quoting = Quoting(
         recipient=recipient,
-        prices=lambda: table,
-        economics=lambda: economics,
+        prices=lambda: prices.book.table,
+        economics=lambda: prices.book.economics,
         rounds=rounds,
         gas=gas,
         secrets=secrets,
@@ -234,7 +237,7 @@ async def _open(
     desk = Recipient(
         recipient=recipient,
         quoting=quoting,
-        economics=lambda: economics,
+        economics=lambda: prices.book.economics,
         rounds=rounds,
         senders=funds,
         secrets=secrets,
@@ -249,11 +252,12 @@ async def _open(
         network=settings.network,
         chain_id=chain_id,
         recipient=to_checksum_hex(recipient),
-        price_wei_per_px=str(table.default),
+        price_wei_per_px=str(prices.book.table.default),
         active=await rounds.is_active(recipient),
     )
     return OnchainMoney(
         rpc=rpc,
+        prices=prices,
         rounds=rounds,
         funds=funds,
         database=database,
@@ -265,13 +269,6 @@ async def _open(
         clock=clock,
         metrics=metrics,
     )
-
-
-def price_table(payments: PaymentSettings) -> PriceTable:
-    """The operator's prices in wei per pixel."""
-    price = payments.price
-    default = None if price is None else Fraction(price.amount) / payments.pixels_per_unit
-    return PriceTable(default=default)
 
 
 def _nothing_pending(sender: Address) -> int:

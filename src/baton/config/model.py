@@ -213,6 +213,8 @@ class PaymentSettings:
     price_per_gateway: tuple[GatewayPrice, ...] = _NO_GATEWAYS
     price_feed_hex: str = "0x639fe6ab55c921f74e7fac1ee960c0b6293ba612"
     """Contract that prices in a currency go by; empty: there is none."""
+    price_step_most: Fraction = Fraction(11, 10)
+    """The largest factor by which an exchange rate moves in an hour; 1 is no bound."""
     auto_adjust: bool = True
     """Whether the cost of redemption is added to prices."""
     overhead_most: Fraction = Fraction(3, 2)

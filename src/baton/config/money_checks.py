@@ -21,9 +21,7 @@ def money_problems(settings: Settings) -> list[str]:
     if payments.price is None:
         problems.append("--price-per-unit must be set")
     prices = [payments.price, *(row.price for row in payments.price_per_gateway)]
-    if any(price is not None and price.currency not in {"", "wei", "eth"} for price in prices) and (
-        not payments.price_feed_hex
-    ):
+    if any(price is not None and price.needs_a_rate for price in prices) and (not payments.price_feed_hex):
         problems.append("--price-feed-addr must be set: a price is in a currency, and only a feed can convert it")
     if payments.ticket_ev_wei == 0 and any(price is not None and price.amount > 0 for price in prices):
         problems.append("--ticket-ev must be greater than 0 when there is a price: tickets worth nothing pay nothing")

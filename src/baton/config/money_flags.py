@@ -100,6 +100,14 @@ PRICES = (
         _PAYMENTS,
     ),
     Flag(
+        "max-price-step",
+        "payments.price_step_most",
+        money_values.percent(),
+        "10%",
+        "The most that an exchange rate moves prices in an hour; 0 lets them jump, and gateways with them.",
+        _PAYMENTS,
+    ),
+    Flag(
         "auto-adjust-price",
         "payments.auto_adjust",
         values.boolean(),

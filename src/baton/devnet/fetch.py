@@ -1,4 +1,4 @@
-"""Fetches what the tests of the devnet need before they run: ``python -m baton.devnet.fetch``. Blocking."""
+"""Fetches what a devnet needs before it is started: ``python -m baton.devnet.fetch``. Blocking."""
 
 import argparse
 import sys
@@ -10,10 +10,12 @@ __all__ = ["main"]
 
 
 def main() -> int:
-    """Install anvil and solc unless they are there. Without npm it says so, and that is no failure."""
+    """Install anvil, and solc for its tests, unless they are there. Without npm it says so, and that is no failure."""
     parser = argparse.ArgumentParser(description="Fetch anvil and solc.")
     parser.add_argument("--cache-dir", type=Path, default=default_cache(), help="where they are kept")
-    cache: Path = parser.parse_args().cache_dir
+    parser.add_argument("--no-compiler", action="store_true", help="anvil alone, as the demo needs it")
+    arguments = parser.parse_args()
+    cache: Path = arguments.cache_dir
     try:
         node_command()
     except DevnetError as error:
@@ -21,7 +23,8 @@ def main() -> int:
         return 0
     try:
         anvil_program(cache)
-        install(cache, compiler=True)
+        if not arguments.no_compiler:
+            install(cache, compiler=True)
     except DevnetError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -78,7 +78,7 @@ def install(cache: Path, *, compiler: bool = False) -> Path:
     """The folder with ``node_modules`` of the committed lock; ``compiler`` adds solc. Does nothing when it is there.
 
     Raises:
-        DevnetError: npm is missing or fails; the text holds the end of what it said.
+        DevnetError: npm is missing or fails, the text holds the end of what it said; or the cache cannot be written.
     """
     lock = files("baton.devnet").joinpath("node")
     contents = {name: lock.joinpath(name).read_bytes() for name in _LOCK_FILES}
@@ -87,12 +87,16 @@ def install(cache: Path, *, compiler: bool = False) -> Path:
     if (folder / "node_modules").is_dir():
         return folder
     _, npm = node_command()
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "devnet.lock").open("w") as guard:
-        # Two that start at once fetch once; the lock goes with its holder.
-        fcntl.flock(guard, fcntl.LOCK_EX)
-        if not (folder / "node_modules").is_dir():
-            _install_into(folder, contents, npm, compiler=compiler)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with (cache / "devnet.lock").open("w") as guard:
+            # Two that start at once fetch once; the lock goes with its holder.
+            fcntl.flock(guard, fcntl.LOCK_EX)
+            if not (folder / "node_modules").is_dir():
+                _install_into(folder, contents, npm, compiler=compiler)
+    except OSError as error:
+        message = f"anvil cannot be kept in {cache}: {error.strerror}"
+        raise DevnetError(message) from error
     return folder
 
 

@@ -26,10 +26,15 @@ class PriceText:
     currency: str = ""
     """In lower case."""
 
+    @property
+    def needs_a_rate(self) -> bool:
+        """Whether only an exchange rate makes wei of it."""
+        return self.currency not in {"", "wei", "eth"}
+
     def __str__(self) -> str:
         """As it would be written again."""
         shown = decimal(self.amount)
-        return f"{shown}{self.currency.upper() if self.currency not in {'wei', 'eth'} else self.currency}"
+        return f"{shown}{self.currency.upper() if self.needs_a_rate else self.currency}"
 
 
 def decimal(amount: Fraction) -> str:

@@ -132,6 +132,15 @@ _KNOWN = (
 _OURS = (
     Metric("chain_l1_block", _G, "L1 block of the newest block seen"),
     Metric("chain_view_age_seconds", _G, "Seconds since the chain was last read"),
+    Metric("price_feed_age_seconds", _G, "Seconds since the price feed's last answer that is believed; reset by each"),
+    Metric("price_feed_rate", _G, "Exchange rate in force, as the price feed counts it"),
+    Metric(
+        "price_feed_failures_total",
+        _C,
+        "Looks at the price feed that gave no price, by reason",
+        ("reason",),
+        zeros=_from_zero("unreachable", "pair", "not_positive", "decimals", "stale", "future", "jump"),
+    ),
     Metric("recipient_active", _G, "1 while the ticket recipient is in the active set"),
     Metric(
         "quote_failures_total",

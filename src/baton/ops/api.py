@@ -26,9 +26,10 @@ from baton.kernel.errors import ExitCode, StartError
 from baton.node.drain import Drain, DrainState, IllegalMoveError
 from baton.node.service import Service
 from baton.ops.guard import Guard
-from baton.ops.known_routes import KnownRoutes, error
+from baton.ops.known_routes import KnownRoutes
 from baton.ops.metrics import CONTENT_TYPE, PrometheusMetrics
 from baton.ops.money_routes import MoneyRoutes
+from baton.ops.plain import error
 from baton.ops.status import StatusBoard
 from baton.ops.token import TOKEN_FILE, ensure_token
 

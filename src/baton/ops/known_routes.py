@@ -8,24 +8,22 @@ Paths, parameters, bodies and error texts are the reference's; what changes some
 import platform
 import sys
 from collections.abc import Awaitable, Callable
-from urllib.parse import parse_qs
 
 import orjson
 import structlog
 from fastapi import FastAPI, Request, Response
 
-from baton.kernel.redaction import printable
 from baton.kernel.version import NODE_VERSION
 from baton.ops.logs import LogVerbosity
+from baton.ops.plain import error, parameter, text
+from baton.ops.price_routes import NoPrices, PriceRoutes
 from baton.ops.status import SessionLimit
 
-__all__ = ["KnownRoutes", "error", "text"]
+__all__ = ["KnownRoutes"]
 
 log = structlog.get_logger("baton.ops")
 
-_OK, _BAD_REQUEST, _NOT_FOUND, _INTERNAL = 200, 400, 404, 500
-_FORM = "application/x-www-form-urlencoded"
-_MOST_FIELDS = 50
+_BAD_REQUEST, _NOT_FOUND, _INTERNAL = 400, 404, 500
 _MOST_SESSIONS = 1_000_000
 _MOST_VERBOSITY = 1000
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -44,23 +42,19 @@ _CHAIN_CHANGES = (
 )
 
 
-def text(body: str, *, status: int = _OK) -> Response:
-    """A plain answer."""
-    return Response(body, status_code=status, headers={"content-type": "text/plain; charset=utf-8"})
-
-
-def error(status: int, body: str) -> Response:
-    """An error as the reference words it: one line that no browser takes for anything else."""
-    answer = text(f"{body}\n", status=status)
-    answer.headers["x-content-type-options"] = "nosniff"
-    return answer
-
-
 class KnownRoutes:
     """What each of them answers."""
 
-    def __init__(self, *, session_limit: SessionLimit, verbosity: LogVerbosity, transcodes: bool) -> None:
-        """``transcodes``: the node has a transcoder of its own."""
+    def __init__(
+        self,
+        *,
+        session_limit: SessionLimit,
+        verbosity: LogVerbosity,
+        transcodes: bool,
+        prices: PriceRoutes | None = None,
+    ) -> None:
+        """``transcodes``: the node has a transcoder of its own. Off-chain there are no ``prices``."""
+        self._prices = prices
         self._session_limit = session_limit
         self._verbosity = verbosity
         self._transcodes = transcodes
@@ -81,7 +75,9 @@ class KnownRoutes:
             "/setLogLevel": self.set_log_level,
             "/registerLiveRunners": self.no_live_runners,
             **dict.fromkeys(_CHAIN_CHANGES, self.missing_client),
+            **(self._prices.changes() if self._prices is not None else {}),
         }
+        (self._prices or NoPrices()).attach(app)
         for path, answer in reads.items():
             app.add_api_route(path, answer, methods=["GET", "HEAD"])
         for path, change in changes.items():
@@ -104,7 +100,7 @@ class KnownRoutes:
             "RegisteredTranscodersNumber": 0,
             "RegisteredTranscoders": [],
             "LocalTranscoding": self._transcodes,
-            "BroadcasterPrices": {},
+            "BroadcasterPrices": self._prices.known_prices() if self._prices is not None else {},
         }
         return Response(orjson.dumps(content), headers={"content-type": "application/json"})
 
@@ -140,7 +136,7 @@ class KnownRoutes:
 
     async def set_max_sessions(self, request: Request) -> Response:
         """Change the session limit, now and for the next starts."""
-        word = await _parameter(request, "maxSessions")
+        word = await parameter(request, "maxSessions")
         if not word:
             return error(_BAD_REQUEST, "missing form param: maxSessions")
         if word == "auto":
@@ -161,7 +157,7 @@ class KnownRoutes:
 
     async def set_log_level(self, request: Request) -> Response:
         """Change how much is logged, until the node ends."""
-        word = await _parameter(request, "loglevel")
+        word = await parameter(request, "loglevel")
         if not word:
             return error(_BAD_REQUEST, "missing form param: loglevel")
         number = _number(word, most=_MOST_VERBOSITY)
@@ -177,16 +173,3 @@ def _number(word: str, *, most: int) -> int | None:
     """A whole number from 0 to ``most``, or None."""
     short = len(word) <= len(str(most))
     return int(word) if short and word.isascii() and word.isdigit() and int(word) <= most else None
-
-
-async def _parameter(request: Request, name: str) -> str:
-    """A form field, or else a field of the query; empty when neither is there. The body is bounded by the guard."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() == _FORM:
-        body = (await request.body()).decode("utf-8", "replace")
-        try:
-            values = parse_qs(body, max_num_fields=_MOST_FIELDS).get(name)
-        except ValueError:
-            return ""
-        if values:
-            return printable(values[0], limit=100)
-    return request.query_params.get(name, "")

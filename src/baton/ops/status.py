@@ -182,6 +182,8 @@ class StatusBoard:
     engine_tests: Callable[[], tuple[EngineTest, ...]] = tuple
     money: MoneyView | None = None
     """None on a node that nobody pays."""
+    at_run_time: Callable[[], Mapping[str, tuple[str, Origin]]] = dict
+    """Further settings that were changed while the node ran: what is in force, and since what."""
 
     def as_json(self) -> dict[str, object]:
         """The answer of ``GET /baton/status``; field names are stable."""
@@ -221,12 +223,12 @@ class StatusBoard:
         }
 
     def _settings_in_force(self) -> Iterator[Provenance]:
-        origin = self.session_limit.origin
+        changed = dict(self.at_run_time())
+        if self.session_limit.origin is not None:
+            changed["max-sessions"] = (str(self.session_limit.value), self.session_limit.origin)
         for row in self.settings:
-            if row.name == "max-sessions" and origin is not None:
-                yield replace(row, shown=str(self.session_limit.value), origin=origin)
-            else:
-                yield row
+            shown, origin = changed.get(row.name, (row.shown, row.origin))
+            yield replace(row, shown=shown, origin=origin)
 
     def reasons(self) -> list[dict[str, str]]:
         """What keeps the node from being ready."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
 
+from baton.kernel.amounts import PriceText
 from baton.kernel.errors import BatonError
 from baton.kernel.ids import Address
 from baton.payments.facevalue import SenderFunds
@@ -15,11 +16,18 @@ __all__ = [
     "Applied",
     "ChainUnavailableError",
     "Debit",
+    "FeedReading",
     "GasView",
+    "KeptRate",
+    "OperatorPrices",
     "PIN_IDLE_S",
     "PaymentStore",
+    "PriceFeed",
+    "PriceStore",
+    "RateStore",
     "RoundView",
     "SenderView",
+    "SetPrice",
     "TicketEntry",
     "TicketSecrets",
 ]
@@ -199,4 +207,87 @@ class PaymentStore(Protocol):
 
     async def outstanding_wei(self, sender: Address) -> int:
         """Sum of the face values that were won from a sender and are neither redeemed nor given up."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FeedReading:
+    """What a price feed says, as it says it: nothing of it is believed yet."""
+
+    description: str
+    decimals: int
+    answer: int
+    updated_at_s: int
+    """Unix time."""
+
+
+class PriceFeed(Protocol):
+    """A contract that tells what one currency costs in another."""
+
+    async def read(self) -> FeedReading:
+        """Its newest answer.
+
+        Raises:
+            ChainUnavailableError: it cannot be asked.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRate:
+    """The last reading that was believed, and the rate in force then, which may still be on its way there."""
+
+    reading: FeedReading
+    rate: Fraction
+
+
+class RateStore(Protocol):
+    """Where the last good rate outlives the process. Blocking."""
+
+    def read(self) -> KeptRate | None:
+        """What was kept; None when nothing usable was."""
+        ...
+
+    def write(self, kept: KeptRate) -> None:
+        """Keep it.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SetPrice:
+    """A price that an operator set while the node ran; gateway None is everybody else."""
+
+    gateway: Address | None
+    price: PriceText
+    units: int
+    replaced: str
+    """What the configuration said of it then; once it says something else, this price is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorPrices:
+    """All that was set while the node ran."""
+
+    prices: tuple[SetPrice, ...] = ()
+    max_face_value_wei: tuple[int, int] | None = None
+    """The limit, and the configured one that it replaced."""
+
+
+class PriceStore(Protocol):
+    """Where they outlive the process. Blocking."""
+
+    def read(self) -> OperatorPrices:
+        """What was kept; nothing when it cannot be read."""
+        ...
+
+    def write(self, prices: OperatorPrices) -> None:
+        """Keep them in place of all that was kept before.
+
+        Raises:
+            OSError: they cannot be written.
+        """
         ...

@@ -14,12 +14,14 @@ import aiohttp
 from baton.kernel.errors import ExitCode
 from baton.selftest.inspector import child_environment
 
-__all__ = ["NodeFailedError", "NodeProcess", "running_node"]
+__all__ = ["NodeFailedError", "NodeProcess", "free_ports", "leave_nothing", "running_node"]
 
 _READY_TIMEOUT_S = 60.0
 _POLL_S = 0.1
 _STOP_TIMEOUT_S = 40.0
 _KILL_AFTER_S = 3.0
+_METRICS_TIMEOUT_S = 5.0
+_METRICS_PREFIX = "livepeer_"
 _ATTEMPTS = 3
 _TAIL_CHARS = 2000
 _TAIL_LINES = 20
@@ -71,6 +73,23 @@ class NodeProcess:
             message = f"the node was not ready within {_READY_TIMEOUT_S:g} s\n{self.log_tail()}"
             raise NodeFailedError(message) from error
 
+    async def counted(self) -> dict[str, float]:
+        """Its metrics by name without the prefix, all labels of one together; it runs with ``--monitor``.
+
+        Raises:
+            NodeFailedError: it does not tell them.
+        """
+        timeout = aiohttp.ClientTimeout(total=_METRICS_TIMEOUT_S)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout, raise_for_status=True) as client,
+                client.get(f"{self.management_uri}/metrics") as response,
+            ):
+                return _sums(await response.text())
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            message = f"the node does not tell its metrics: {error}"
+            raise NodeFailedError(message) from error
+
     def _must_live(self) -> None:
         if self._process.returncode is not None:
             message = f"the node ended with exit code {self._process.returncode}\n{self.log_tail()}"
@@ -93,18 +112,34 @@ class NodeProcess:
 
     async def leave_nothing(self) -> None:
         """End it in any case, with everything it started."""
-        if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(signal.SIGTERM)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_KILL_AFTER_S):
-                    await self._process.wait()
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        await self._process.wait()
+        await leave_nothing(self._process, patience_s=_KILL_AFTER_S)
 
 
-def _free_ports(count: int) -> list[int]:
+def _sums(exposition: str) -> dict[str, float]:
+    """Raises ``ValueError`` for a line that is no sample."""
+    sums: dict[str, float] = {}
+    for line in exposition.splitlines():
+        if line.startswith(_METRICS_PREFIX):
+            series, _, value = line.rpartition(" ")
+            name = series.partition("{")[0].removeprefix(_METRICS_PREFIX)
+            sums[name] = sums.get(name, 0.0) + float(value)
+    return sums
+
+
+async def leave_nothing(process: asyncio.subprocess.Process, *, patience_s: float) -> None:
+    """End a child that leads a session of its own, with everything in it; it has ``patience_s`` to end by itself."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                await process.wait()
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
+
+
+def free_ports(count: int) -> list[int]:
     """Ports nobody held a moment ago."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
@@ -113,13 +148,13 @@ def _free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-async def _start(folder: Path, options: tuple[str, ...]) -> NodeProcess:
-    service, management = _free_ports(2)
+async def _start(folder: Path, network: str, options: tuple[str, ...]) -> NodeProcess:
+    service, management = free_ports(2)
     uri, log_path = f"https://127.0.0.1:{service}", folder / "node.log"
     environment = {name: value for name, value in child_environment().items() if not name.startswith("BATON_")}
     with log_path.open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "baton", "run", "--network", "offchain", "--data-dir", str(folder / "data")),
+            *(sys.executable, "-m", "baton", "run", "--network", network, "--data-dir", str(folder / "data")),
             *("--service-addr", uri, "--http-addr", f"127.0.0.1:{service}", "--cli-addr", f"127.0.0.1:{management}"),
             *options,
             stdin=asyncio.subprocess.DEVNULL,
@@ -133,14 +168,14 @@ async def _start(folder: Path, options: tuple[str, ...]) -> NodeProcess:
 
 
 @contextlib.asynccontextmanager
-async def running_node(folder: Path, *options: str) -> AsyncIterator[NodeProcess]:
+async def running_node(folder: Path, *options: str, network: str = "offchain") -> AsyncIterator[NodeProcess]:
     """A ready node with its data, log and working directory in ``folder``; gone when the context is left.
 
     Raises:
         NodeFailedError: it does not become ready.
     """
     for attempt in range(_ATTEMPTS):
-        node = await _start(folder, options)
+        node = await _start(folder, network, options)
         try:
             try:
                 await node.until_ready()

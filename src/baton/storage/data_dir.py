@@ -82,6 +82,16 @@ class DataDir:
         return self._path / "run-time.json"
 
     @property
+    def prices(self) -> Path:
+        """Where prices are kept that an operator set while the node ran."""
+        return self._path / "prices.json"
+
+    @property
+    def price_feed(self) -> Path:
+        """Where the last good exchange rate is kept."""
+        return self._path / "price-feed.json"
+
+    @property
     def money(self) -> Path:
         """The database of balances and winning tickets, for a node without another."""
         return self._path / MONEY_NAME

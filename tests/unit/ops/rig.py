@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 
+from baton.app.prices import Prices
 from baton.config.model import BindAddress
 from baton.config.origin import DEFAULT, Origin, Provenance, Source
 from baton.kernel.clock import ManualClock
@@ -20,6 +21,7 @@ from baton.ops.known_routes import KnownRoutes
 from baton.ops.logs import LogVerbosity
 from baton.ops.metrics import PrometheusMetrics
 from baton.ops.money import MoneyView
+from baton.ops.price_routes import PriceRoutes
 from baton.ops.status import (
     CardStatus,
     DeviceStatus,
@@ -113,6 +115,7 @@ class Rig:
     verbosity: RecordedVerbosity = field(default_factory=RecordedVerbosity)
     transcodes: bool = True
     money: MoneyView | None = None
+    prices: Prices | None = None
     sampled: int = 0
 
     def __post_init__(self) -> None:
@@ -136,10 +139,16 @@ class Rig:
                     not_offered=(("HEVC encode", "too slow"),),
                 ),
             ),
+            at_run_time=self.prices.settings_at_run_time if self.prices is not None else dict,
             settings=(
                 Provenance("network", "offchain", DEFAULT),
                 Provenance("max-sessions", "10", DEFAULT),
                 Provenance("eth-password", "***", Origin(Source.FLAG, "--eth-password")),
+                *(
+                    [Provenance("price-per-unit", "1200", Origin(Source.FLAG, "--price-per-unit"))]
+                    if self.prices
+                    else []
+                ),
             ),
         )
         self.port = ManagementPort(
@@ -147,7 +156,12 @@ class Rig:
             data_dir=self.data_dir,
             board=board,
             drain=self.drain,
-            known=KnownRoutes(session_limit=self.limit, verbosity=self.verbosity, transcodes=self.transcodes),
+            known=KnownRoutes(
+                session_limit=self.limit,
+                verbosity=self.verbosity,
+                transcodes=self.transcodes,
+                prices=PriceRoutes(desk=self.prices) if self.prices is not None else None,
+            ),
             metrics=MetricsPage(metrics=self.metrics, sample=self.sample) if self.metrics is not None else None,
         )
         if self.leaver is not None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from baton.selftest import demo, probe
+from baton.selftest import demo, demonstration, probe
 
 
 def test_probe_refuses_what_is_no_address() -> None:
@@ -51,4 +51,4 @@ def test_demo_of_a_missing_file_exits_1_with_the_reason(tmp_path: Path) -> None:
 
 
 def test_the_clip_is_in_the_package() -> None:
-    assert 100_000 < demo.CLIP.stat().st_size <= 4_000_000
+    assert 100_000 < demonstration.CLIP.stat().st_size <= 4_000_000

@@ -140,18 +140,16 @@ class _Run:
                 stdout=subprocess.DEVNULL,
                 stderr=self._words,
                 pass_fds=(self._output.fileno(),),
+                # In its cell an engine may set limits of nobody but itself, so the program sets its own before it
+                # begins. Between fork and exec nothing is imported and no lock is taken.
+                preexec_fn=_limit_itself,  # noqa: PLW1509 -- see above
             )
-        except OSError as error:
+        except (OSError, subprocess.SubprocessError) as error:
             self._words.close()
             self._output.close()
             message = f"{program}: {error}"
             raise SignatureError(message) from error
-        try:
-            self._limit()
-        except OSError as error:
-            self.discard()
-            message = f"no limits for the FFmpeg program: {error}"
-            raise SignatureError(message) from error
+        self._widen()
 
     def push(self, picture: VideoFrame) -> None:
         """Hand a frame over. Raises ``SignatureError`` when the program is gone, stalls, or time is up."""
@@ -216,16 +214,19 @@ class _Run:
         words = _content(self._words)[-_WORDS_BYTES:].decode("utf-8", "backslashreplace").strip()
         return SignatureError(f"the FFmpeg program ended with {self._process.returncode}: {words}")
 
-    def _limit(self) -> None:
-        """Bound what the process may take, and how long a full pipe may hold us up."""
-        with suppress(ProcessLookupError):  # it may have ended already
-            resource.prlimit(self._process.pid, resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
-            resource.prlimit(self._process.pid, resource.RLIMIT_CPU, (_CPU_S, _CPU_S))
-            resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (_OUTPUT_BYTES, _OUTPUT_BYTES))
+    def _widen(self) -> None:
+        """A wide pipe that never blocks us."""
         if self._process.stdin is not None:
             os.set_blocking(self._process.stdin.fileno(), False)
             with suppress(OSError):  # a user may have used up its share of pipe memory; then it is only slower
                 fcntl.fcntl(self._process.stdin.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+
+
+def _limit_itself() -> None:
+    """Bound what this process may take; runs in the program's process before it begins."""
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_OUTPUT_BYTES, _OUTPUT_BYTES))
 
 
 def _command(program: str, first: VideoFrame, *, output_fd: int) -> list[str]:

@@ -143,7 +143,7 @@ def _settings(given: dict[str, Any]) -> "Settings":
 def _plan(given: dict[str, Any]) -> "BenchPlan":
     from baton.selftest.bench.ladder import DEFAULT_LADDER, LadderError, read_ladder
     from baton.selftest.bench.plan import BenchPlan
-    from baton.selftest.demo import CLIP
+    from baton.selftest.demonstration import CLIP
 
     options = given["transcoding_options"] or DEFAULT_LADDER
     try:

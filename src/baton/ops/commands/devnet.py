@@ -40,6 +40,9 @@ _USUAL_PORT = 8545
 )
 @click.option("--service-uri", help="Address that the registries give for the orchestrators.")
 @click.option("--chain-id", type=click.IntRange(min=1), default=54321, show_default=True)
+@click.option(
+    "--gas-price", "gas_price_wei", type=click.IntRange(min=1), default=100_000_000, show_default=True, help="In wei."
+)
 @click.option("--cache-dir", type=click.Path(file_okay=False, path_type=Path), help="Where anvil is kept.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document, keys included, when it is ready.")
 def command(**choices: Any) -> None:  # noqa: ANN401 -- click's own parameters, read in _options
