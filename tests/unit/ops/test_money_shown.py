@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from baton.kernel.ids import Address, SessionId, to_checksum_hex
-from baton.ops.commands.amounts import amount_text
+from baton.ops.commands.amounts import amount_text, price_text
 from baton.ops.commands.status import render
 from baton.ops.commands.tickets import render_balances, render_tickets
 from baton.ops.money import BalanceRow, Balances, MoneyStatus, MoneyViewError, TicketRow, Tickets
@@ -178,7 +178,7 @@ def test_status_has_a_section_of_money(tmp_path: Path) -> None:
     for words in (
         f"devnet, paid to {NAME}, active",
         "round 3500, L1 block 20000000, read 3.2s ago\n",
-        "2401/2 wei per pixel",
+        "1200.5 wei per pixel",
         "120 received, 3 won; 2 wait with 0.024 ETH",
         "ticket: signature",
     ):
@@ -236,3 +236,21 @@ def test_answer_of_another_version_breaks_no_table(answer: dict[str, Any]) -> No
 )
 def test_amounts_are_short(wei: object, text: str) -> None:
     assert amount_text(wei) == text
+
+
+@pytest.mark.parametrize(
+    ("price", "text"),
+    [
+        ("1212", "1212"),
+        ("2401/2", "1200.5"),
+        ("1/3", "0.333333333333"),
+        ("0", "0"),
+        (None, ""),
+        ("1/0", ""),
+        ("x/y", ""),
+        ("1e999999999", ""),
+        ("NaN", ""),
+    ],
+)
+def test_prices_are_short(price: object, text: str) -> None:
+    assert price_text(price) == text

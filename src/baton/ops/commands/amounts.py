@@ -2,12 +2,13 @@
 
 from decimal import Decimal, InvalidOperation, localcontext
 
-__all__ = ["amount_text"]
+__all__ = ["amount_text", "price_text"]
 
 _WEI_PER_GWEI, _WEI_PER_ETH = Decimal(10) ** 9, Decimal(10) ** 18
 _GWEI_FROM, _ETH_FROM = 10**6, 10**14
 _DIGITS = 90
 """Wei of 256 bits have 78."""
+_SHOWN_DIGITS = 12
 
 
 def amount_text(wei: object) -> str:
@@ -26,6 +27,18 @@ def amount_text(wei: object) -> str:
         if size < _ETH_FROM:
             return f"{_short(number / _WEI_PER_GWEI)} gwei"
         return f"{_short(number / _WEI_PER_ETH)} ETH"
+
+
+def price_text(price: object) -> str:
+    """An exact price such as ``2401/2`` as ``1200.5``, to twelve digits; empty for what is no price."""
+    above, _, below = str(price).partition("/")
+    try:
+        with localcontext() as context:
+            context.prec = _SHOWN_DIGITS
+            number = Decimal(above) / Decimal(below or "1")
+    except ArithmeticError:
+        return ""
+    return f"{number:f}" if number.is_finite() and abs(number.adjusted()) < _DIGITS else ""
 
 
 def _short(number: Decimal) -> str:

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from baton.kernel.redaction import printable
-from baton.ops.commands.amounts import amount_text
+from baton.ops.commands.amounts import amount_text, price_text
 from baton.ops.commands.target import ask_node, target_options
 
 __all__ = ["command", "duration_text", "render", "size_text"]
@@ -92,7 +92,7 @@ def _money_facts(money: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     stale = "" if money.get("chain_fresh") is True else ": too old, no terms are made"
     seen = f"round {_word(money.get('round'))}, L1 block {_word(money.get('l1_block'))}"
     yield "chain", f"{seen}, read {duration_text(money.get('chain_age_s'))} ago{stale}"
-    yield "price", f"{_word(money.get('price_wei_per_px'))} wei per pixel"
+    yield "price", f"{price_text(money.get('price_wei_per_px'))} wei per pixel"
     waiting = amount_text(money.get("pending_face_value_wei"))
     pending = f"; {_word(money.get('pending'))} wait with {waiting}" if waiting else ""
     yield "tickets", f"{_word(money.get('tickets'))} received, {_word(money.get('winners'))} won{pending}"

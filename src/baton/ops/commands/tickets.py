@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from baton.kernel.redaction import printable
-from baton.ops.commands.amounts import amount_text
+from baton.ops.commands.amounts import amount_text, price_text
 from baton.ops.commands.status import duration_text
 from baton.ops.commands.target import ask_node, target_options
 
@@ -87,7 +87,7 @@ def render_balances(answer: Mapping[str, Any], console: Console) -> None:
                 _word(row, "session"),
                 amount_text(row.get("balance_wei")),
                 amount_text(row.get("held_wei")),
-                _word(row, "price_wei_per_unit"),
+                price_text(row.get("price_wei_per_unit")),
                 f"{duration_text(row.get('used_s'))} ago",
             )
             for row in newest
