@@ -27,6 +27,7 @@ from baton.payments.quoting import Quoting
 from baton.payments.recipient import Recipient
 from baton.storage.accounts import AccountStore
 from baton.storage.database import Database
+from baton.storage.winners import TicketStore
 from tests.integration.scripted import Port, serving
 from tests.node import eventually as wait_until
 from tests.payments.memory import FixedGas, FixedRounds, FixedSecrets, FixedSenders
@@ -60,6 +61,18 @@ SMALL = (preset("P144p30fps16x9"),)
 _STORE_BYTES = 50_000_000
 
 
+class AheadClock(SystemClock):
+    """The system's clock, and as far ahead of it as a test wants."""
+
+    def __init__(self) -> None:
+        """Right so far."""
+        self.ahead_s = 0.0
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        return super().monotonic() + self.ahead_s
+
+
 @dataclass
 class Chain:
     """What the node sees of the chain, and how its operator asks for money; tests change it while the port serves."""
@@ -70,6 +83,8 @@ class Chain:
     secrets: FixedSecrets = field(default_factory=FixedSecrets)
     prices: PriceTable = field(default_factory=lambda: PriceTable(default=PRICE))
     economics: Economics = field(default_factory=lambda: Economics(ev_wei=EV_WEI, redeem_gas=1_200_000))
+    clock: AheadClock = field(default_factory=AheadClock)
+    """What the recipient goes by; it only ever goes forward."""
 
 
 class Money:
@@ -78,9 +93,10 @@ class Money:
     def __init__(self, folder: Path, chain: Chain) -> None:
         """The database is opened here and loaded in ``open``."""
         folder.mkdir(parents=True, exist_ok=True)
-        clock = SystemClock()
+        clock = chain.clock
         self._database = Database.open(f"sqlite:///{folder / 'money.sqlite3'}")
         self.store = AccountStore(self._database, now=clock.now)
+        self.tickets = TicketStore(self._database, now=clock.now)
         quoting = Quoting(
             recipient=ME,
             prices=lambda: chain.prices,
@@ -120,6 +136,7 @@ class PricedEngine:
     def __init__(self) -> None:
         """As after ``reset``."""
         self.pixels: Callable[[TranscodeRequest], Sequence[int]]
+        self.frames: int
         self.error: BatonError | None
         self.started = 0
         self.go = threading.Event()
@@ -128,12 +145,18 @@ class PricedEngine:
     def reset(self) -> None:
         """Every rendition has 1000 pixels, and nothing waits or fails."""
         self.pixels = lambda request: [1000] * len(request.profiles)
+        self.frames = 1
         self.error = None
         self.go.set()
 
     def always(self, *pixels: int) -> None:
         """From now on renditions of so many pixels."""
         self.pixels = lambda _request: pixels
+
+    def lasting(self, frames: int) -> None:
+        """From now on renditions of so many frames, of the size that was asked for."""
+        self.frames = frames
+        self.pixels = lambda request: [frames * each.width * each.height for each in request.profiles]
 
     async def transcode(
         self, request: TranscodeRequest, *, deadline_s: float, content_hash: bytes, stream_key: str
@@ -145,8 +168,8 @@ class PricedEngine:
         if self.error is not None:
             raise self.error
         outputs = tuple(
-            RenditionOutput(data=bytes(100), pixels=pixels, frames=1, width=2, height=2)
-            for pixels in self.pixels(request)
+            RenditionOutput(data=bytes(100), pixels=pixels, frames=self.frames, width=each.width, height=each.height)
+            for each, pixels in zip(request.profiles, self.pixels(request), strict=True)
         )
         return TranscodeOutput(renditions=outputs, decoded_px=4, decoded_frames=1, engine_ms=1)
 

@@ -160,7 +160,7 @@ _LIES = {
     "extra field": _frame(b'{"kind":"failed","value":{"text":"","detail":"","also":1}}'),
     "no payload": _frame(
         b'{"kind":"output","value":{"renditions":[{"data":null,"pixels":1,"frames":1,"width":1,"height":1}],'
-        b'"decoded_px":1,"decoded_frames":1,"engine_ms":1,"fallbacks":[]}}'
+        b'"decoded_px":1,"decoded_frames":1,"engine_ms":1,"fallbacks":[],"decoded_ms":1}}'
     ),
     "negative": b"".join(encode(TranscodeOutput(renditions=(), decoded_px=-1, decoded_frames=0, engine_ms=0))),
     "vast": b"".join(

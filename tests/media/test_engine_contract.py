@@ -38,6 +38,8 @@ def test_frames_pixels_and_times_are_those_of_the_source(engine: Acceleration, n
         source = judge.decoded_frames(segment)
         output = ask_engine(engine, segment, PLAIN, replace(PLAIN, format=OutputFormat.MP4))
         assert output.decoded_frames == len(source)
+        apart_ms = 1000 * float(source[-1].pts_s - source[0].pts_s)
+        assert apart_ms < output.decoded_ms <= apart_ms + 101, "to the end of the last frame"
         assert output.decoded_px == len(source) * SAMPLES[name].width_px * SAMPLES[name].height_px
         for rendition, extension in zip(output.renditions, (".ts", ".mp4"), strict=True):
             ours = decode(rendition.data, extension=extension)

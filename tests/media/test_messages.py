@@ -76,6 +76,7 @@ _outputs = st.builds(
     decoded_px=_numbers,
     decoded_frames=_numbers,
     engine_ms=_numbers,
+    decoded_ms=_numbers,
 )
 
 
@@ -183,6 +184,7 @@ def _output_header(**changes: object) -> bytes:
     rendition: dict[str, object] = {"data": None, "pixels": 1, "frames": 1, "width": 1, "height": 1}
     rendition |= {"perceptual_hash": None, "hash_trouble": ""}
     value = {"renditions": [rendition], "decoded_px": 1, "decoded_frames": 1, "engine_ms": 1, "fallbacks": []}
+    value["decoded_ms"] = 1
     where = rendition if changes.keys() <= rendition.keys() else value
     where.update(changes)
     return json.dumps({"kind": "output", "value": value}).encode()
@@ -212,6 +214,7 @@ def test_the_header_that_the_next_tests_spoil_is_good() -> None:
         ("decoded_px", -1),
         ("decoded_frames", None),
         ("engine_ms", -1),
+        ("decoded_ms", -1),
     ],
 )
 def test_an_output_with_a_wrong_field_is_refused(name: str, wrong: object) -> None:

@@ -19,6 +19,7 @@ from baton.app.engines import CPU, EngineDevice, EngineRules, Engines, nvidia_de
 from baton.app.gauges import Gauges
 from baton.app.measures import Measures
 from baton.app.money import Money, open_money
+from baton.app.offering import offering
 from baton.app.port import auth_webhook, certificate_source, service_port
 from baton.app.record import token_secrets
 from baton.app.reload import Reload
@@ -32,7 +33,7 @@ from baton.config.model import Settings
 from baton.devices.nvml import NvmlInventory
 from baton.jobs.ports import SegmentFetcher, Signer
 from baton.jobs.streams import Streams
-from baton.kernel.capabilities import Capabilities, Capability, capability_name
+from baton.kernel.capabilities import Capabilities, capability_name
 from baton.kernel.clock import Clock, SystemClock
 from baton.kernel.errors import ExitCode
 from baton.kernel.version import NODE_VERSION, VERSION
@@ -70,14 +71,6 @@ _UNTESTED = "the transcoding engine has not been tested yet"
 
 _FETCH_S = 4.0
 """Gateways fetch a rendition at once and give up after this long; what they left until then they do not want."""
-
-_NODE_CAPABILITIES = (
-    Capability.STORAGE_DIRECT,
-    Capability.STORAGE_S3,
-    Capability.STORAGE_GCS,
-    Capability.AUTH_TOKEN,
-)
-"""What the node itself provides, whatever its engine can do."""
 
 
 def run(
@@ -160,7 +153,7 @@ class Assembly:
         self._prometheus, self._metrics = parts.measures.exported, parts.measures.all
         self._drain = Drain()
         self._health = Health(drain=self._drain, metrics=self._metrics)
-        self._offer = _Offer(_offering(()))
+        self._offer = _Offer(offering(()))
         self._keys = token_secrets(settings, data_dir, clock=self._clock)
         self._engine_tests: dict[str, EngineTest] = {}
         self._fetcher = HttpSegmentFetcher(allow_private=settings.access.fetch_private_networks)
@@ -262,6 +255,7 @@ class Assembly:
             session_limit=self._session_limit,
             settings=self._loaded.provenance,
             engine_tests=lambda: tuple(self._engine_tests.values()),
+            money=self._money.view,
             at_run_time=prices.settings_at_run_time if prices is not None else dict,
         )
         return ManagementPort(
@@ -300,7 +294,7 @@ class Assembly:
             Service("service address", _rest, start=self._listener.try_address),
             self._management.as_service(),
             Service("token secrets", self._keys.run, restartable),
-            *self._money.services(),
+            *self._money.services(self._health),
             Service("clients", _rest, stop=self._close_clients),
             self._store_service(),
             Service("spool", _rest, start=self._clean_spool, stop=self._close_spool),
@@ -383,16 +377,10 @@ class Assembly:
         for name, report in devices.proven.items():
             if name not in self._engine_tests:
                 self._engine_tests[name] = told(name, report, self._settings.engine)
-        offered = _offering(offered_ids(devices.offer, self._settings.engine))
+        offered = offering(offered_ids(devices.offer, self._settings.engine))
         if offered != self._offer.capabilities:
             self._offer.capabilities = offered
             log.info("offer changed", offers=[capability_name(i) for i in devices.offer])
-
-
-def _offering(engine_ids: tuple[int, ...]) -> Capabilities:
-    """The node's offer: its own version is also the least it asks of others (video.md 5.5)."""
-    ids = sorted({*engine_ids, *_NODE_CAPABILITIES})
-    return Capabilities.offering(ids, version=NODE_VERSION, min_version=NODE_VERSION)
 
 
 async def _rest() -> None:

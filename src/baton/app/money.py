@@ -7,6 +7,8 @@ from typing import Protocol
 
 import structlog
 
+from baton.app.chain_readiness import ChainReadiness
+from baton.app.money_view import ChainMoneyView, TicketTally
 from baton.app.prices import Prices
 from baton.app.record import database_place, is_shared, reference_database, ticket_secrets
 from baton.app.ticket_gauges import TicketGauges
@@ -21,9 +23,11 @@ from baton.jobs.paid import TicketPayments
 from baton.jobs.ports import Payments, SenderCheck, Signer
 from baton.kernel.clock import Clock
 from baton.kernel.errors import BatonError, ExitCode, StartError
-from baton.kernel.ids import Address, address_from_hex, to_checksum_hex
+from baton.kernel.ids import ZERO_ADDRESS, Address, address_from_hex, to_checksum_hex
 from baton.kernel.metrics import Metrics
+from baton.node.health import Health
 from baton.node.service import Criticality, Service
+from baton.ops.money import MoneyView
 from baton.payments.ports import ChainUnavailableError
 from baton.payments.quoting import Quoting
 from baton.payments.recipient import Recipient
@@ -56,12 +60,17 @@ class Money(Protocol):
         ...
 
     @property
+    def view(self) -> MoneyView | None:
+        """What the operator sees of it; None where nobody pays."""
+        ...
+
+    @property
     def prices(self) -> Prices | None:
         """The prices in force; None where nobody pays."""
         ...
 
-    def services(self) -> list[Service]:
-        """What runs for it, in the order of start."""
+    def services(self, health: Health) -> list[Service]:
+        """What runs for it, in the order of start; what keeps it from working is a fact of ``health``."""
         ...
 
 
@@ -71,10 +80,12 @@ class OffchainMoney:
 
     payments: Payments
     senders: SenderCheck
+    view: MoneyView | None = None
     prices: Prices | None = None
 
-    def services(self) -> list[Service]:
+    def services(self, health: Health) -> list[Service]:
         """Nothing runs."""
+        del health
         return []
 
 
@@ -90,6 +101,7 @@ class OnchainMoney:
         funds: SenderFundsCache,
         database: Database,
         recipient: Recipient,
+        quoting: Quoting,
         tickets: TicketStore,
         secrets: Service,
         settings: Settings,
@@ -107,21 +119,34 @@ class OnchainMoney:
         self._secrets = secrets
         self._settings = settings
         self._clock = clock
-        self._metrics = metrics
-        self.payments: Payments = TicketPayments(recipient=recipient, metrics=metrics)
+        self._gauges = TicketGauges(store=tickets, metrics=metrics)
+        tally = TicketTally(metrics)
+        self.payments: Payments = TicketPayments(recipient=recipient, metrics=tally)
         self.senders: SenderCheck = SignatureCheck()
+        self.view: MoneyView | None = ChainMoneyView(
+            network=settings.network,
+            recipient=recipient.address,
+            rounds=rounds,
+            price=lambda: quoting.base(ZERO_ADDRESS, (), None)[0],
+            ledger=recipient.ledger,
+            tickets=tickets,
+            gauges=self._gauges,
+            tally=tally,
+            clock=clock,
+        )
 
-    def services(self) -> list[Service]:
+    def services(self, health: Health) -> list[Service]:
         """The record and the chain first, what watches them after."""
         restartable = Criticality.RESTARTABLE
-        gauges = TicketGauges(store=self._tickets, metrics=self._metrics)
+        readiness = ChainReadiness(chain=self._rounds, fact=health.fact("chain", reason="the chain was not read yet"))
         return [
             Service("record of money", _rest, start=self._load, stop=self._close, stop_budget_s=_CLOSE_S),
             Service("chain", self._rounds.run, restartable),
+            Service("chain readiness", readiness.run, restartable),
             *([self.prices.service()] if self.prices is not None else []),
             self._secrets,
             Service("tidying of accounts", self._tidy, restartable),
-            Service("ticket gauges", gauges.run, restartable),
+            Service("ticket gauges", self._gauges.run, restartable),
         ]
 
     async def _load(self) -> None:
@@ -237,6 +262,7 @@ async def _open(
         funds=funds,
         database=database,
         recipient=desk,
+        quoting=quoting,
         tickets=TicketStore(database, now=clock.now),
         secrets=Service("ticket secrets", secrets.run, Criticality.RESTARTABLE),
         settings=settings,

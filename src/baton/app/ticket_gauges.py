@@ -20,6 +20,8 @@ class TicketGauges:
         """Measures nothing until ``sample`` or ``run``."""
         self._store = store
         self._metrics = metrics
+        self.pending: tuple[int, int] | None = None
+        """Number and face value in wei as last counted; None before."""
 
     async def sample(self) -> None:
         """Count once.
@@ -27,7 +29,7 @@ class TicketGauges:
         Raises:
             DatabaseError: the record cannot be asked.
         """
-        number, value_wei = await self._store.outstanding()
+        number, value_wei = self.pending = await self._store.outstanding()
         self._metrics.set("tickets_pending", number)
         self._metrics.set("tickets_pending_value", value_wei / _WEI_PER_GWEI)
 

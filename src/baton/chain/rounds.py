@@ -204,6 +204,16 @@ class RoundWatch:
         return self._head
 
     @property
+    def stands(self) -> bool:
+        """Whether the recipient is in the active set, as far as the view tells."""
+        return self._head is not None and self._stands(self._head)
+
+    @property
+    def stale_after_s(self) -> float:
+        """Seconds without a good poll after which the view counts no more."""
+        return self._stale_after_s
+
+    @property
     def last_initialized_round(self) -> int:
         """Number of the round."""
         return self.head.last_initialized_round

@@ -56,7 +56,7 @@ class OffchainPayments:
         del sender, session_id
         return False
 
-    async def settle(self, admitted: Admitted, *, pixels: int) -> None:
+    async def settle(self, admitted: Admitted, *, pixels: int, overtime_px: int = 0) -> None:
         """Nothing to debit."""
 
     async def release(self, admitted: Admitted) -> None:

@@ -83,7 +83,7 @@ class TicketPayments:
                 payment.sender, session_id, units=estimated_px, override=_fraction(price_override)
             )
         except InsufficientBalanceError as error:
-            raise RefusedError(_BAD_REQUEST, Text.INSUFFICIENT_BALANCE) from error
+            raise RefusedError(_BAD_REQUEST, Text.INSUFFICIENT_BALANCE, detail=str(error)) from error
         except BatonError as error:
             raise RefusedError(_INTERNAL, Text.INTERNAL, detail=str(error)) from error
         if hold is not None:
@@ -132,13 +132,13 @@ class TicketPayments:
         """Whether a price is pinned: tickets of this session were accepted."""
         return self._recipient.pinned(sender, session_id) is not None
 
-    async def settle(self, admitted: Admitted, *, pixels: int) -> None:
+    async def settle(self, admitted: Admitted, *, pixels: int, overtime_px: int = 0) -> None:
         """Debit what was encoded. A debit that cannot be put on record now is kept for later and blocks its credit."""
         hold = self._holds.pop(admitted.hold_id, None)
         if hold is None:
             return
         try:
-            await self._recipient.settle(hold, units=pixels)
+            await self._recipient.settle(hold, units=pixels, overtime=overtime_px)
         except BatonError as error:
             log.error("debit waits for the record", account=shown_session(admitted.session_id), reason=str(error))  # noqa: TRY400 -- a trace would say nothing more
 

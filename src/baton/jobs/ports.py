@@ -81,6 +81,7 @@ class Admitted:
     sender: Address
     session_id: SessionId
     hold_id: int = 0
+    """0: nothing is held, since nothing is owed."""
 
 
 class Payments(Protocol):
@@ -127,8 +128,8 @@ class Payments(Protocol):
         """Whether the session has paid before: it is worth going on with when no new terms can be made."""
         ...
 
-    async def settle(self, admitted: Admitted, *, pixels: int) -> None:
-        """Debit the work that was done and release the hold."""
+    async def settle(self, admitted: Admitted, *, pixels: int, overtime_px: int = 0) -> None:
+        """Debit the work that was done and release the hold; ``overtime_px`` of it were not declared."""
         ...
 
     async def release(self, admitted: Admitted) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import structlog
 
 from baton.jobs.admission import AdmittedSegment
+from baton.jobs.declared import MOST_TIMES_DECLARED, Measured, measure
 from baton.jobs.messages import RenditionRef, SegmentResult
 from baton.jobs.naming import rendition_names
 from baton.jobs.ports import MediaStore, Payments, Signer, SpooledSegment, StoreError
@@ -18,7 +19,7 @@ from baton.kernel.crypto import keccak256
 from baton.kernel.errors import CapacityError, Text, TranscodeError
 from baton.kernel.ids import shown_session
 from baton.kernel.metrics import Metrics
-from baton.kernel.profiles import VideoProfile
+from baton.kernel.profiles import VideoProfile, estimated_px
 from baton.media.job import RenditionOutput, TranscodeOutput
 from baton.video.job import SegmentJob, Transcoder
 
@@ -55,6 +56,16 @@ class _Times:
     engine_ms: int = 0
 
 
+class _UndeclaredError(TranscodeError):
+    """A paid segment is so much longer than it said that its renditions are not given away."""
+
+    def __init__(self, measured: Measured, duration_ms: int) -> None:
+        """The text tells the gateway that the request was at fault, so that it does not suspend the node."""
+        times = 1 + measured.overtime_px // max(1, measured.declared_px)
+        detail = f"{times} times what {duration_ms} ms would be, and at most {MOST_TIMES_DECLARED} are delivered"
+        super().__init__(Text.INVALID_ARGUMENT, detail=detail)
+
+
 class Work:
     """Turns segments into answers."""
 
@@ -85,6 +96,8 @@ class Work:
             self._metrics.add("capacity_refusals_total", reason=_NO_PLACE.get(error.text, "busy"))
             return self._failed(admitted, error.text, "capacity", error.detail, times)
         except TranscodeError as error:
+            if isinstance(error, _UndeclaredError):
+                await self._settle_declared(admitted)
             self._metrics.add("transcode_failures_total", reason="permanent" if not error.retryable else "retryable")
             return self._failed(admitted, error.text, "transcode", error.detail, times)
         except StoreError as error:
@@ -93,7 +106,8 @@ class Work:
         pixels = sum(r.pixels for r in output.renditions)
         # Before the wait: the hold is payments' affair now, even if this request ends meanwhile.
         admitted.settled = True
-        await self._payments.settle(admitted.held, pixels=pixels)
+        measured = self._measured(admitted, output)
+        await self._payments.settle(admitted.held, pixels=pixels, overtime_px=measured.overtime_px)
         self._metrics.add("mil_pixels_processed", pixels / _MEGA, manifest_id=admitted.metadata.manifest_id)
         report = Report(
             outcome="transcoded",
@@ -106,6 +120,19 @@ class Work:
             seq=admitted.metadata.seq, info=admitted.info, renditions=renditions, signature=signature
         )
         return result, report
+
+    async def _settle_declared(self, admitted: AdmittedSegment) -> None:
+        """The work was done and is not delivered: it costs what was declared."""
+        metadata = admitted.metadata
+        admitted.settled = True
+        await self._payments.settle(
+            admitted.held, pixels=estimated_px(metadata.profiles, duration_ms=metadata.duration_ms)
+        )
+
+    @staticmethod
+    def _measured(admitted: AdmittedSegment, output: TranscodeOutput) -> Measured:
+        metadata = admitted.metadata
+        return measure(metadata.profiles, output, duration_ms=metadata.duration_ms)
 
     async def _produce(
         self, admitted: AdmittedSegment, spooled: SpooledSegment, times: "_Times"
@@ -128,6 +155,9 @@ class Work:
                 output = await self._transcode(self._transcoder, admitted, spooled)
             finally:
                 times.engine_ms = round((self._clock.monotonic() - started) * 1000)
+            measured = self._measured(admitted, output)
+            if admitted.held.hold_id and not measured.is_deliverable:
+                raise _UndeclaredError(measured, admitted.metadata.duration_ms)
             transcoded_at = self._clock.monotonic()
             renditions = await self._keep_in_time(admitted, output.renditions, turn.store)
         self._metrics.observe("rendition_save_time_seconds", self._clock.monotonic() - transcoded_at)

@@ -18,6 +18,7 @@ __all__ = [
     "SizeLimits",
     "VideoCodec",
     "VideoProfile",
+    "estimated_frames",
     "estimated_px",
     "output_size",
     "session_cost_px_per_s",
@@ -186,18 +187,19 @@ def _area_px(profile: VideoProfile) -> int:
 _PASSTHROUGH_ESTIMATE_FPS = 60
 
 
+def estimated_frames(profile: VideoProfile, *, duration_ms: int) -> int:
+    """Frames that a gateway expects of a rendition: ``ceil(fps) x ceil(seconds)``, passthrough as 60 fps."""
+    rate = profile.frame_rate
+    fps = -(-rate.numerator // rate.denominator) if rate is not None else _PASSTHROUGH_ESTIMATE_FPS
+    return fps * -(-max(duration_ms, 0) // 1000)
+
+
 def estimated_px(profiles: tuple[VideoProfile, ...], *, duration_ms: int) -> int:
     """Pixels a gateway expects to pay for: ``w x h x ceil(fps) x ceil(seconds)`` per profile, passthrough as 60 fps.
 
     The gateway's own formula (video.md 4.8), so that an estimate made here never exceeds what it funded.
     """
-    seconds = -(-max(duration_ms, 0) // 1000)
-    total = 0
-    for profile in profiles:
-        rate = profile.frame_rate
-        fps = -(-rate.numerator // rate.denominator) if rate is not None else _PASSTHROUGH_ESTIMATE_FPS
-        total += _area_px(profile) * fps * seconds
-    return total
+    return sum(_area_px(profile) * estimated_frames(profile, duration_ms=duration_ms) for profile in profiles)
 
 
 def _preset(name: str, width: int, height: int, bitrate_kbps: int, fps: int) -> VideoProfile:

@@ -128,6 +128,8 @@ class TranscodeOutput:
     """Wall time inside the engine child."""
     fallbacks: tuple[str, ...] = ()
     """What was done in software although the engine has a device, and why; for log and metrics."""
+    decoded_ms: int = 0
+    """From the first frame of the source to the end of its last, by its own times; 0 where nobody measured."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,7 +151,7 @@ def _decode(frame: Frame, table: dict[str, type[_T]]) -> _T:
 
 
 def _check_output(output: TranscodeOutput) -> None:
-    numbers = [output.decoded_px, output.decoded_frames, output.engine_ms]
+    numbers = [output.decoded_px, output.decoded_frames, output.decoded_ms, output.engine_ms]
     for rendition in output.renditions:
         numbers += [rendition.pixels, rendition.frames, rendition.width, rendition.height]
         if max(rendition.width, rendition.height) > _MAX_SIDE_PX:

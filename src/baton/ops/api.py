@@ -28,6 +28,7 @@ from baton.node.service import Service
 from baton.ops.guard import Guard
 from baton.ops.known_routes import KnownRoutes
 from baton.ops.metrics import CONTENT_TYPE, PrometheusMetrics
+from baton.ops.money_routes import MoneyRoutes
 from baton.ops.plain import error
 from baton.ops.status import StatusBoard
 from baton.ops.token import TOKEN_FILE, ensure_token
@@ -94,6 +95,7 @@ class Routes:
         app.add_api_route("/baton/undrain", self.undrain, methods=["POST"])
         if self._metrics is not None:
             app.add_api_route("/metrics", self.metrics, methods=["GET", "HEAD"])
+        MoneyRoutes(self._board.money).attach(app)
         self._known.attach(app)
         app.add_exception_handler(HTTPException, _no_route)
         return app

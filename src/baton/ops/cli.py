@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         ),
         "devnet": Command("baton.ops.commands.devnet:command", "Run a local chain with the protocol on it."),
         "status": Command("baton.ops.commands.status:command", "Show what the node on this machine is doing."),
+        "tickets": Command("baton.ops.commands.tickets:command", "Show winning tickets and what gateways have paid."),
         "price": Command("baton.ops.commands.price:command", "Show or change what gateways pay."),
         "drain": Command("baton.ops.commands.drain:drain", "Take no new streams; those that run go on."),
         "undrain": Command("baton.ops.commands.drain:undrain", "Take new streams again."),

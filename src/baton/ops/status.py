@@ -15,6 +15,7 @@ from baton.kernel.redaction import printable
 from baton.kernel.version import NODE_VERSION, VERSION
 from baton.node.drain import Drain
 from baton.node.health import Health
+from baton.ops.money import MoneyView, status_json
 
 __all__ = [
     "CardStatus",
@@ -179,6 +180,8 @@ class StatusBoard:
     session_limit: SessionLimit
     settings: tuple[Provenance, ...] = field(default=())
     engine_tests: Callable[[], tuple[EngineTest, ...]] = tuple
+    money: MoneyView | None = None
+    """None on a node that nobody pays."""
     at_run_time: Callable[[], Mapping[str, tuple[str, Origin]]] = dict
     """Further settings that were changed while the node ran: what is in force, and since what."""
 
@@ -205,6 +208,7 @@ class StatusBoard:
             "engine_tests": [_engine_test(test) for test in self.engine_tests()],
             "cards": [_card(card) for card in self.view.cards()],
             "store": asdict(self.view.store()),
+            "money": status_json(self.money.status()) if self.money is not None else None,
             "refusals": {printable(reason, limit=80): n for reason, n in sorted(self.view.refusals().items())},
             "settings": [
                 {

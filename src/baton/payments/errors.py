@@ -17,6 +17,7 @@ class Fault(Enum):
     SENDER_MISSING = "sender_missing"
     SENDER_INFO = "sender_info"
     SENDER_UNLOCKING = "sender_unlocking"
+    SENDER_EXPOSED = "sender_exposed"
     RECIPIENT_INACTIVE = "recipient_inactive"
     PRICE = "expected_price"
     RECIPIENT = "recipient"
@@ -33,6 +34,7 @@ _FATAL = frozenset(
         Fault.SENDER_MISSING,
         Fault.SENDER_INFO,
         Fault.SENDER_UNLOCKING,
+        Fault.SENDER_EXPOSED,
         Fault.RECIPIENT_INACTIVE,
         Fault.PRICE,
         Fault.RECIPIENT,
@@ -85,6 +87,12 @@ class PaymentError(BatonError):
         """The sender takes its money out soon."""
         text = f"deposit and reserve for sender {to_checksum_hex(sender)} is set to unlock soon"
         return cls(Fault.SENDER_UNLOCKING, text)
+
+    @classmethod
+    def exposed(cls, sender: Address, *, outstanding_wei: int, payable_wei: int) -> "PaymentError":
+        """What was won from the sender and waits for its money is far more than the chain would pay."""
+        detail = f"{to_checksum_hex(sender)} owes {outstanding_wei} wei, the chain would pay {payable_wei}"
+        return cls(Fault.SENDER_EXPOSED, QuoteError.INSUFFICIENT_RESERVE, detail=detail)
 
     @classmethod
     def inactive(cls, recipient: Address, round_number: int) -> "PaymentError":

@@ -8,13 +8,14 @@ answer and pays it with its next segment, but what it sent before cannot know. F
 within bounds (video.md 11.4 item 35).
 """
 
+import heapq
 from collections import deque
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 from baton.payments.ports import AccountKey, AccountState
 
-__all__ = ["TOLERATED_S", "Hold", "Ledger"]
+__all__ = ["TOLERATED_S", "Hold", "Ledger", "LedgerCopy", "LedgerLine"]
 
 TOLERATED_S = 10.0
 """For this long after the work a debt may be news to its gateway: a segment's usual time and some room."""
@@ -50,6 +51,37 @@ class _Account:
         return sum((wei for at, wei in self.overruns if now - at <= TOLERATED_S), Fraction(0))
 
 
+@dataclass(frozen=True, slots=True)
+class LedgerLine:
+    """One account, to look at."""
+
+    key: AccountKey
+    state: AccountState
+    held_wei: Fraction
+
+
+class LedgerCopy:
+    """The accounts of one moment, to look through in a thread: there may be many."""
+
+    def __init__(self, accounts: list[tuple[AccountKey, _Account]]) -> None:
+        """Made by ``Ledger.copy``."""
+        self._accounts = accounts
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._accounts)
+
+    def newest(self, limit: int) -> tuple[LedgerLine, ...]:
+        """Those that were used last, the last first."""
+        newest = heapq.nlargest(limit, self._accounts, key=lambda each: each[1].state.touched_s)
+        return tuple(LedgerLine(key, account.state, account.held_wei) for key, account in newest)
+
+    def totals_wei(self) -> tuple[int, int]:
+        """What gateways have paid ahead, and what they owe; holds are not taken off."""
+        balances = [int(account.state.balance_wei) for _, account in self._accounts]
+        return sum(each for each in balances if each > 0), -sum(each for each in balances if each < 0)
+
+
 class Ledger:
     """All accounts in memory. Belongs to the event loop."""
 
@@ -61,6 +93,10 @@ class Ledger:
     def __len__(self) -> int:
         """Accounts known."""
         return len(self._accounts)
+
+    def copy(self) -> LedgerCopy:
+        """The accounts as they are now, for whoever wants to look at them."""
+        return LedgerCopy(list(self._accounts.items()))
 
     def learn(self, key: AccountKey, state: AccountState) -> None:
         """What the record says about an account now."""

@@ -15,11 +15,13 @@ from baton.kernel.errors import BatonError
 from baton.kernel.ids import Address
 from baton.payments.commitment import TRANSCODING, QuoteClass, Terms
 from baton.payments.errors import PaymentError, QuoteError
+from baton.payments.exposure import Exposure
 from baton.payments.facevalue import Economics
 from baton.payments.judging import judge_all
 from baton.payments.ledger import Hold, Ledger
 from baton.payments.messages import Offer, OfferedTerms, Receipt, ReceivedPayment
 from baton.payments.nonces import NonceBook
+from baton.payments.overtime import Overtime
 from baton.payments.ports import (
     AccountKey,
     ChainUnavailableError,
@@ -85,7 +87,10 @@ class Recipient:
         self._shared = shared
         self._ledger = Ledger()
         self._nonces = NonceBook()
-        self._owed: list[tuple[Hold, int]] = []
+        self._overtime = Overtime()
+        self._owed: list[tuple[Hold, int, int]] = []
+        self.exposure = Exposure(store=store, senders=senders, rounds=rounds, clock=clock, shared=shared)
+        """What senders have lost and not paid; whoever changes what waits on record tells it so."""
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @property
@@ -111,9 +116,9 @@ class Recipient:
         Call now and then. Raises what the record raises.
         """
         owed, self._owed = self._owed, []
-        for position, (hold, units) in enumerate(owed):
+        for position, (hold, units, overtime) in enumerate(owed):
             try:
-                await self._settle(hold, units)
+                await self._settle(hold, units, overtime)
             except BatonError:
                 self._owed += owed[position + 1 :]
                 raise
@@ -121,6 +126,7 @@ class Recipient:
         self._nonces.expire(l1_block)
         for key in await self._store.forget(idle_s=idle_s, l1_block=l1_block):
             self._ledger.forget(key)
+            self._overtime.forget(key)
         self._ledger.forget_idle(before_s=self._clock.now() - idle_s)
 
     async def close(self) -> None:
@@ -197,7 +203,7 @@ class Recipient:
         return self._quoting.float_wei(
             funds,
             pending_wei=self._pending_wei(sender),
-            outstanding_wei=await self._store.outstanding_wei(sender),
+            outstanding_wei=await self.exposure.outstanding_wei(sender),
         )
 
     # Payments.
@@ -219,6 +225,8 @@ class Recipient:
             number, terms = self._open(
                 signed[0].ticket, payment.terms, price, classes=self._classes(sender, wanted, override)
             )
+            expected_wei = signed[0].ticket.expected_value_wei * len(signed)
+            await self.exposure.check(sender, face_value_wei=terms.face_value_wei, expected_wei=expected_wei)
         except PaymentError as error:
             return Receipt(errors=(error,))
         return await self._finish(self._take(AccountKey(sender, key), signed, number, terms))
@@ -298,6 +306,10 @@ class Recipient:
                 self._nonces.forget(entry.recipient_rand_hash, entry.nonce)
             raise
         self._ledger.learn(account, applied.state)
+        self._overtime.paid(account, balance_wei=applied.state.balance_wei)
+        for entry in recorded:
+            if entry.winner is not None and (entry.recipient_rand_hash, entry.nonce) not in applied.seen:
+                self.exposure.won(account.sender, entry.winner.ticket.face_value_wei)
         return applied.seen
 
     # Work.
@@ -314,7 +326,8 @@ class Recipient:
         """Hold the cost of work; None when nothing is owed for it.
 
         Raises:
-            InsufficientBalanceError: the account does not cover it, or nobody has paid for what has a price.
+            InsufficientBalanceError: the account does not cover it, nobody has paid for what has a price, or other
+                sessions of the sender left too much unpaid that they had not declared.
             BatonError: the record cannot be asked.
         """
         account = AccountKey(sender, key)
@@ -328,25 +341,40 @@ class Recipient:
             raise InsufficientBalanceError
         if price == 0:
             return None
-        hold = self._ledger.hold(account, units=units, price=price, now=self._clock.monotonic())
+        now = self._clock.monotonic()
+        if self._overtime.forbids(account, cost_wei=price * units, now=now):
+            left_wei = int(self._overtime.left_behind_wei(account, now=now))
+            message = f"other sessions of this sender owe {left_wei} wei for work beyond what they declared"
+            raise InsufficientBalanceError(message)
+        hold = self._ledger.hold(account, units=units, price=price, now=now)
         if hold is None:
             raise InsufficientBalanceError
         return hold
 
-    async def settle(self, hold: Hold, *, units: int) -> None:
-        """Debit what was done and end the hold; goes on when the caller is cancelled."""
-        await self._finish(self._settle(hold, units))
+    async def settle(self, hold: Hold, *, units: int, overtime: int = 0) -> None:
+        """Debit what was done and end the hold; goes on when the caller is cancelled.
 
-    async def _settle(self, hold: Hold, units: int) -> None:
+        ``overtime`` of the units were not declared when the work was asked for, through no fault of ours.
+        """
+        await self._finish(self._settle(hold, units, overtime))
+
+    async def _settle(self, hold: Hold, units: int, overtime: int) -> None:
         amount_wei = hold.price * units
         if amount_wei:
             try:
                 applied = await self._store.debit(Debit(hold.account, amount_wei))
             except BatonError:
                 # The work is done and must be paid: its hold stays until the record takes the debit.
-                self._owed.append((hold, units))
+                self._owed.append((hold, units, overtime))
                 raise
             self._ledger.learn(hold.account, applied.state)
+            self._overtime.worked(
+                hold.account,
+                declared_wei=hold.amount_wei,
+                overtime_wei=hold.price * overtime,
+                balance_wei=applied.state.balance_wei,
+                now=self._clock.monotonic(),
+            )
         self._ledger.settled(hold, amount_wei=amount_wei, now=self._clock.monotonic())
 
     def release(self, hold: Hold) -> None:

@@ -47,6 +47,7 @@ class Ledger:
     def __init__(self) -> None:
         self.accepted: list[int] = []
         self.settled: list[int] = []
+        self.overtime: list[int] = []
         self.released = 0
         self.received: list[str] = []
         self.paid: set[str] = set()
@@ -99,8 +100,9 @@ class Ledger:
         del sender
         return session_id in self.paid
 
-    async def settle(self, admitted: Admitted, *, pixels: int) -> None:
+    async def settle(self, admitted: Admitted, *, pixels: int, overtime_px: int = 0) -> None:
         del admitted
+        self.overtime.append(overtime_px)
         self.settled.append(pixels)
 
     async def release(self, admitted: Admitted) -> None:

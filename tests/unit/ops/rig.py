@@ -20,6 +20,7 @@ from baton.ops.api import ManagementPort, MetricsPage
 from baton.ops.known_routes import KnownRoutes
 from baton.ops.logs import LogVerbosity
 from baton.ops.metrics import PrometheusMetrics
+from baton.ops.money import MoneyView
 from baton.ops.price_routes import PriceRoutes
 from baton.ops.status import (
     CardStatus,
@@ -113,6 +114,7 @@ class Rig:
     limit: Limit = field(default_factory=Limit)
     verbosity: RecordedVerbosity = field(default_factory=RecordedVerbosity)
     transcodes: bool = True
+    money: MoneyView | None = None
     prices: Prices | None = None
     sampled: int = 0
 
@@ -127,6 +129,7 @@ class Rig:
             started_monotonic_s=0.0,
             service_uri="https://127.0.0.1:8935",
             session_limit=self.limit,
+            money=self.money,
             engine_tests=lambda: (
                 EngineTest(
                     device="cpu",

@@ -43,10 +43,10 @@ class SlowLedger(Ledger):
         self.held += 1
         return admitted
 
-    async def settle(self, admitted: Admitted, *, pixels: int) -> None:
+    async def settle(self, admitted: Admitted, *, pixels: int, overtime_px: int = 0) -> None:
         self.held -= 1
         await steps(2)
-        await super().settle(admitted, pixels=pixels)
+        await super().settle(admitted, pixels=pixels, overtime_px=overtime_px)
 
     async def release(self, admitted: Admitted) -> None:
         self.held -= 1

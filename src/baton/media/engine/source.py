@@ -43,6 +43,9 @@ _UNSPECIFIED = 2
 _KNOWN_COLORSPACES = frozenset({1, 2, 4, 5, 6, 7, 9})
 _RESERVED = frozenset({0, 3})
 
+_LONGEST_MS = 10**9
+"""Times of a damaged file may say anything."""
+
 _ERRORS = (OSError, ValueError, RuntimeError, LookupError, av.FFmpegError)
 """What the library raises; its own root class does not cover Python's share of it."""
 
@@ -93,6 +96,8 @@ class Source:
         """
         self.frames = 0
         self.pixels_px = 0
+        self._begin: int | None = None
+        self._end = -(2**62)
         self._packets = 0
         self._key_packets = 0
         self._first_error: BaseException | None = None
@@ -114,6 +119,13 @@ class Source:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._container.close()
+
+    @property
+    def duration_ms(self) -> int:
+        """From the first frame to the end of the last, in whole milliseconds; 0 without frames."""
+        if self._begin is None:
+            return 0
+        return min(max(0, round((self._end - self._begin) * self.facts.time_base * 1000)), _LONGEST_MS)
 
     @property
     def fallback(self) -> str:
@@ -180,7 +192,11 @@ class Source:
         for picture in pictures:
             self.frames += 1
             self.pixels_px += picture.width * picture.height
-            yield DecodedFrame(self._repaired(picture, clock), self.frames)
+            repaired = self._repaired(picture, clock)
+            if repaired.pts is not None:
+                self._begin = repaired.pts if self._begin is None else min(self._begin, repaired.pts)
+                self._end = max(self._end, repaired.pts + repaired.duration)
+            yield DecodedFrame(repaired, self.frames)
 
     def _repaired(self, picture: VideoFrame, clock: FrameClock) -> VideoFrame:
         """The picture with a usable time and with colour words that the scaler knows."""

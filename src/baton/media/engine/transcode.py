@@ -55,6 +55,7 @@ def transcode_in(shop: Workshop, request: TranscodeRequest) -> TranscodeOutput:
         decoded_px=source.pixels_px,
         decoded_frames=source.frames,
         engine_ms=round((clock.monotonic() - started_s) * 1000),
+        decoded_ms=source.duration_ms,
         fallbacks=tuple(dict.fromkeys(fallback[:_FALLBACK_CHARS] for fallback in told if fallback)),
     )
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from baton.kernel.redaction import printable
+from baton.ops.commands.amounts import amount_text, price_text
 from baton.ops.commands.target import ask_node, target_options
 
 __all__ = ["command", "duration_text", "render", "size_text"]
@@ -45,10 +46,7 @@ def render(answer: Mapping[str, Any], console: Console) -> None:
     _rows(console, "engines", _list(answer, "engines"), ("name", "state", "pid", "jobs"))
     cards = [_card_row(card) for card in _list(answer, "cards")]
     _rows(console, "cards", cards, tuple(cards[0]) if cards else ())
-    refusals = answer.get("refusals")
-    if isinstance(refusals, Mapping):
-        listed = [{"refused": reason, "times": times} for reason, times in refusals.items() if times]
-        _rows(console, "refusals", listed, ("refused", "times"))
+    _rows(console, "refusals", [*_refusals(answer), *_money_refusals(answer)], ("refused", "times"))
     _rows(console, "settings", _list(answer, "settings"), ("name", "value", "source", "where"))
 
 
@@ -59,6 +57,9 @@ def _facts(answer: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     yield "version", f"{_word(answer.get('version'))} (node version {_word(answer.get('node_version'))})"
     yield "up for", duration_text(answer.get("uptime_s"))
     yield "service address", _word(answer.get("service_uri")) or "none"
+    money = answer.get("money")
+    if isinstance(money, Mapping):
+        yield from _money_facts(money)
     slots, most = _word(answer.get("session_room")), _word(answer.get("max_sessions"))
     less = f" (limit {most}; see devices)" if slots and slots != most else ""
     yield "sessions", f"{_word(answer.get('session_count'))} of {slots or most}{less}"
@@ -70,6 +71,31 @@ def _facts(answer: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     names = answer.get("capabilities")
     if isinstance(names, list):
         yield "capabilities", ", ".join(_word(name) for name in names)
+
+
+def _refusals(answer: Mapping[str, Any], *, prefix: str = "") -> list[Mapping[str, object]]:
+    refusals = answer.get("refusals")
+    if not isinstance(refusals, Mapping):
+        return []
+    return [{"refused": f"{prefix}{reason}", "times": times} for reason, times in refusals.items() if times]
+
+
+def _money_refusals(answer: Mapping[str, Any]) -> list[Mapping[str, object]]:
+    money = answer.get("money")
+    return _refusals(money, prefix="ticket: ") if isinstance(money, Mapping) else []
+
+
+def _money_facts(money: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """How the node stands on its chain, in words."""
+    active = "active" if money.get("active") is True else "NOT in the active set: its tickets cannot use a reserve"
+    yield "network", f"{_word(money.get('network'))}, paid to {_word(money.get('recipient'))}, {active}"
+    stale = "" if money.get("chain_fresh") is True else ": too old, no terms are made"
+    seen = f"round {_word(money.get('round'))}, L1 block {_word(money.get('l1_block'))}"
+    yield "chain", f"{seen}, read {duration_text(money.get('chain_age_s'))} ago{stale}"
+    yield "price", f"{price_text(money.get('price_wei_per_px'))} wei per pixel"
+    waiting = amount_text(money.get("pending_face_value_wei"))
+    pending = f"; {_word(money.get('pending'))} wait with {waiting}" if waiting else ""
+    yield "tickets", f"{_word(money.get('tickets'))} received, {_word(money.get('winners'))} won{pending}"
 
 
 def _card_row(card: Mapping[str, Any]) -> Mapping[str, object]:
