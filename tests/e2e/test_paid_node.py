@@ -87,17 +87,19 @@ def test_a_stream_is_paid_on_a_real_chain_and_outlives_a_kill(devnet: Devnet, pa
         node.kill()
         node.start()
         assert winners(node) == kept
-        # What was paid before is still there, what was sent before does not count again, and the price stays.
-        answer = gateway.post(replace(gateway.compose(bodies[2], info=info, seq=2, profiles=LADDER), payment=used))
-        assert answer.status == 400
-        assert answer.text.startswith("invalid ticket senderNonce: already seen sender=0x")
-        spent = book.pay(fee_estimate(LADDER, duration_ms=2000, price=price))
-        answer = gateway.post(
-            replace(gateway.compose(bodies[2], info=info, seq=3, profiles=LADDER), payment=spent.payment)
-        )
-        assert (answer.status, answer.error) == (200, ""), answer.text
-        assert price_of(answer.result.info) == price
-        gateway.end_all()
+        # A gateway whose connection broke opens a new one.
+        with PeerGateway(node.url, key=payer) as again:
+            # What was paid before is still there, what was sent before does not count again, and the price stays.
+            answer = again.post(replace(again.compose(bodies[2], info=info, seq=2, profiles=LADDER), payment=used))
+            assert answer.status == 400
+            assert answer.text.startswith("invalid ticket senderNonce: already seen sender=0x")
+            spent = book.pay(fee_estimate(LADDER, duration_ms=2000, price=price))
+            answer = again.post(
+                replace(again.compose(bodies[2], info=info, seq=3, profiles=LADDER), payment=spent.payment)
+            )
+            assert (answer.status, answer.error) == (200, ""), answer.text
+            assert price_of(answer.result.info) == price
+            again.end_all()
 
 
 def test_nobody_works_for_nothing(devnet: Devnet, payer: PeerKey, tmp_path: Path) -> None:
