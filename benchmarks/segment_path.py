@@ -11,6 +11,7 @@ core for a stream in real time, and how much memory node and children hold while
 Run: ``scripts/bench frames``.
 """
 
+import os
 import asyncio
 import statistics
 import sys
@@ -192,7 +193,9 @@ async def measure(options: Options, ffmpeg: str, folder: Path) -> list[dict[str,
         for streams in options.streams:
             place = folder / f"{name}-{streams}"
             place.mkdir()
-            settings = ("--encoder-preset", PRESET, "--engine-children", str(streams), "--max-sessions", "100")
+            # As an operator would set it: more encoders at once than that get in one another's way.
+            children = min(streams, (os.cpu_count() or 1) + 1)
+            settings = ("--encoder-preset", PRESET, "--engine-children", str(children), "--max-sessions", "100")
             async with running_node(place, *settings) as node:
                 contest = Contest(
                     node=node, ffmpeg=ffmpeg, material=material, ladder=ladder, streams=streams, folder=place
