@@ -11,8 +11,8 @@ core for a stream in real time, and how much memory node and children hold while
 Run: ``scripts/bench frames``.
 """
 
-import os
 import asyncio
+import os
 import statistics
 import sys
 import tempfile
