@@ -237,7 +237,6 @@ async def _open(
     desk = Recipient(
         recipient=recipient,
         quoting=quoting,
-        economics=lambda: prices.book.economics,
         rounds=rounds,
         senders=funds,
         secrets=secrets,

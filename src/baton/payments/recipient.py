@@ -16,7 +16,6 @@ from baton.kernel.ids import Address
 from baton.payments.commitment import TRANSCODING, QuoteClass, Terms
 from baton.payments.errors import PaymentError, QuoteError
 from baton.payments.exposure import Exposure
-from baton.payments.facevalue import Economics
 from baton.payments.judging import judge_all
 from baton.payments.ledger import Hold, Ledger
 from baton.payments.messages import Offer, OfferedTerms, Receipt, ReceivedPayment
@@ -62,7 +61,6 @@ class Recipient:
         *,
         recipient: Address,
         quoting: Quoting,
-        economics: Callable[[], Economics],
         rounds: RoundView,
         senders: SenderView,
         secrets: TicketSecrets,
@@ -77,7 +75,6 @@ class Recipient:
         """
         self._recipient = recipient
         self._quoting = quoting
-        self._economics = economics
         self._rounds = rounds
         self._senders = senders
         self._secrets = secrets

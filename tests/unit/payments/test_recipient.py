@@ -59,7 +59,6 @@ class Desk:
         return Recipient(
             recipient=ME,
             quoting=quoting,
-            economics=lambda: self.economics,
             rounds=self.rounds,
             senders=self.senders,
             secrets=self.secrets,
