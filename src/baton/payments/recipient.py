@@ -302,7 +302,8 @@ class Recipient:
             for entry in recorded:
                 self._nonces.forget(entry.recipient_rand_hash, entry.nonce)
             raise
-        self._ledger.learn(account, applied.state)
+        if not applied.state.is_blank:
+            self._ledger.learn(account, applied.state)
         self._overtime.paid(account, balance_wei=applied.state.balance_wei)
         for entry in recorded:
             if entry.winner is not None and (entry.recipient_rand_hash, entry.nonce) not in applied.seen:

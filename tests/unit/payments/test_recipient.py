@@ -270,6 +270,31 @@ def test_a_winner_is_kept_even_when_its_terms_are_over() -> None:
     with_desk(story)
 
 
+def test_tickets_that_credit_nothing_leave_no_account_behind() -> None:
+    async def story(desk: Desk) -> None:
+        desk.economics = Economics(ev_wei=EV, redeem_gas=1, max_face_value_wei=EV + 1)
+        payment = desk.gateway.pay(await desk.offer(), *range(1, 4))
+        desk.rounds.last_seen_l1_block += 42
+        for name in ("any", "name", "at all"):
+            assert (await desk.recipient.receive(payment, name)).credited_wei == 0
+        assert len(desk.store.winners) > 0
+        assert len(desk.recipient.ledger) == 0
+
+    with_desk(story)
+
+
+def test_tickets_that_neither_count_nor_win_do_not_trouble_the_record() -> None:
+    async def story(desk: Desk) -> None:
+        payment = desk.gateway.pay(await desk.offer(), 1)
+        desk.rounds.last_seen_l1_block += 42
+        desk.store.fails = OSError("was asked")
+        receipt = await desk.recipient.receive(payment, KEY)
+        assert receipt.error is not None
+        assert receipt.error.text == "TicketParams expired"
+
+    with_desk(story)
+
+
 def test_quotes_for_models_do_not_pay_for_video_nor_the_other_way_round() -> None:
     async def story(desk: Desk) -> None:
         wanted = ((27, "m"),)
