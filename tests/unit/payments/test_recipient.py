@@ -8,6 +8,7 @@ from fractions import Fraction
 import pytest
 
 from baton.kernel.clock import ManualClock
+from baton.kernel.errors import BatonError
 from baton.kernel.ids import Address
 from baton.payments.errors import Fault, QuoteError
 from baton.payments.facevalue import Economics
@@ -488,5 +489,45 @@ def test_idle_accounts_and_expired_quotes_are_forgotten() -> None:
         await desk.recipient.tidy(idle_s=3600)
         assert len(desk.recipient.ledger) == 0
         assert await desk.store.nonces() == ()
+
+    with_desk(story)
+
+
+async def three_that_owe(desk: Desk) -> None:
+    """Three segments are done and none of their debits is on record."""
+    await desk.recipient.receive(desk.gateway.pay(await desk.offer(), *range(1, 10)), KEY)
+    holds = [await desk.recipient.admit(desk.gateway.address, KEY, units=1000) for _ in range(3)]
+    for hold in holds:
+        assert hold is not None
+        desk.store.fails = BatonError("disk full")
+        with pytest.raises(BatonError, match="disk full"):
+            await desk.recipient.settle(hold, units=1000)
+
+
+def test_what_could_not_be_debited_is_debited_before_the_node_ends() -> None:
+    async def story(desk: Desk) -> None:
+        await three_that_owe(desk)
+        before = desk.balance()
+        await desk.recipient.close()
+        assert desk.balance() == before - 3 * 1000 * 1212
+        assert desk.recipient.ledger.holds(AccountKey(desk.gateway.address, KEY)) == 0
+
+    with_desk(story)
+
+
+def test_a_tidying_that_is_cancelled_or_fails_forgets_no_debit() -> None:
+    async def story(desk: Desk) -> None:
+        await three_that_owe(desk)
+        before = desk.balance()
+        desk.store.fails = BatonError("still full")
+        with pytest.raises(BatonError, match="still full"):
+            await desk.recipient.tidy(idle_s=3600)
+        tidying = asyncio.ensure_future(desk.recipient.tidy(idle_s=3600))
+        await asyncio.sleep(0)
+        tidying.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await tidying
+        await desk.recipient.close()
+        assert desk.balance() == before - 3 * 1000 * 1212
 
     with_desk(story)
