@@ -71,6 +71,17 @@ def test_payment_is_credited_to_the_stream_and_answered_with_fresh_terms(
     assert port.balance(gateway.key.address, "stream-1") == 3 * expected_value(info.ticket_params)
 
 
+def test_a_stream_with_a_name_of_kilobytes_pays_and_its_name_is_kept_nowhere(
+    port: PaidPort, gateway: PeerGateway
+) -> None:
+    info, name = gateway.get_orchestrator(), "n" * 40_000
+    told(pay(gateway, info, payment_for(info, [1], key=gateway.key), name=name.encode()))
+    keys = {each.key for each, _ in port.wait_for(port.books.store.accounts())}
+    assert max(map(len, keys)) <= 128
+    assert ask(gateway, {"sender": gateway.key.checksum_hex, "manifest_id": name}).status == 200
+    assert ask(gateway, {"sender": gateway.key.checksum_hex, "manifest_id": name + "n"}).status == 409
+
+
 def test_quote_and_payment_use_the_same_account_so_the_price_stays(port: PaidPort, gateway: PeerGateway) -> None:
     info = gateway.get_orchestrator()
     assert price_of(told(pay(gateway, info, payment_for(info, [1], key=gateway.key)))) == Fraction(1212)
