@@ -109,7 +109,6 @@ class Money:
         self.recipient = Recipient(
             recipient=ME,
             quoting=quoting,
-            economics=lambda: chain.economics,
             rounds=chain.rounds,
             senders=chain.senders,
             secrets=chain.secrets,

@@ -3,7 +3,7 @@
 Rows of video.md 4.2 and payments.md 5 and 5.1.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -11,7 +11,8 @@ from eth_utils.address import to_checksum_address
 
 from baton.kernel.ids import Address
 from baton.payments.facevalue import SenderFunds
-from tests.integration.paid import EV_WEI, ME, PaidPort, Till, paid_port
+from tests.integration.paid import EV_WEI, ME, PaidPort, Till
+from tests.integration.paid_fixtures import PAID
 from tests.payments.memory import RICH
 from tests.peer.gateway import Answer, PeerGateway, RpcError
 from tests.peer.keys import PeerKey
@@ -19,6 +20,7 @@ from tests.peer.paying import expected_value, malleated, payment_for, sign_ticke
 from tests.peer.pb import lp_rpc_pb2 as pb
 
 pytestmark = [pytest.mark.node]
+served, port, gateway = PAID
 
 BOTH_PROTOCOLS = pytest.mark.parametrize("http2", [True, False], ids=["h2", "h1"])
 POOR = SenderFunds(deposit_wei=0, withdraw_round=0, reserve_wei=0, claimed_wei=0, claimed_by_us_wei=0)
@@ -26,26 +28,6 @@ RAND = "invalid recipientRand for ticket recipientRandHash"
 SIGNATURE = "invalid ticket signature"
 EXPIRED = "TicketParams expired"
 INSUFFICIENT = "Insufficient balance"
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaidPort]:
-    with paid_port(tmp_path_factory.mktemp("paid")) as port:
-        yield port
-
-
-@pytest.fixture
-def port(served: PaidPort) -> PaidPort:
-    """The port of this file with nothing that an earlier test told it."""
-    served.reset()
-    return served
-
-
-@pytest.fixture
-def gateway(port: PaidPort) -> Iterator[PeerGateway]:
-    with PeerGateway(port.url) as peer:
-        yield peer
-        peer.end_all()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ A gateway declares a millisecond and sends minutes, leaves its session with the 
 with terms from better days. Honest ones, whose durations are true, or who cannot tell them, never notice.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -18,37 +17,19 @@ from baton.payments.facevalue import Economics
 from baton.payments.overtime import OVERTIME_GRACE_S
 from baton.storage.schema import TicketState
 from tests.integration.paid import PaidPort, Till, paid_port
+from tests.integration.paid_fixtures import PAID
 from tests.payments.memory import RICH
 from tests.peer.gateway import Answer, PeerGateway, RpcError
 from tests.peer.paying import payment_for
 
 pytestmark = [pytest.mark.node]
+served, port, gateway = PAID
 
 INSUFFICIENT = "Insufficient balance"
 PRICE = 1212
 FRAME = 256 * 144
 SECOND = 30 * FRAME
 """Pixels of a second as it is declared."""
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaidPort]:
-    with paid_port(tmp_path_factory.mktemp("paid")) as port:
-        yield port
-
-
-@pytest.fixture
-def port(served: PaidPort) -> PaidPort:
-    """The port of this file with nothing that an earlier test told it."""
-    served.reset()
-    return served
-
-
-@pytest.fixture
-def gateway(port: PaidPort) -> Iterator[PeerGateway]:
-    with PeerGateway(port.url) as peer:
-        yield peer
-        peer.end_all()
 
 
 def served_well(answer: Answer) -> bool:

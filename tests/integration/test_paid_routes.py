@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 
@@ -11,7 +10,8 @@ import pytest
 from baton.kernel.capabilities import ModelConstraint, bits_from_ids
 from baton.kernel.ids import Address
 from baton.payments.prices import PriceTable
-from tests.integration.paid import PRICE, PaidPort, Till, paid_port
+from tests.integration.paid import PRICE, PaidPort, Till
+from tests.integration.paid_fixtures import PAID
 from tests.integration.test_paid_checks import POOR
 from tests.payments.memory import RICH
 from tests.peer.gateway import Answer, PeerGateway
@@ -20,31 +20,12 @@ from tests.peer.pb import lp_rpc_pb2 as pb
 from tests.peer.segments import SegmentPost
 
 pytestmark = [pytest.mark.node]
+served, port, gateway = PAID
 
 BOTH_PROTOCOLS = pytest.mark.parametrize("http2", [True, False], ids=["h2", "h1"])
 RAND = "invalid recipientRand for ticket recipientRandHash"
 PIPELINE, MODEL = 27, "a/model"
 STREAM = b"stream-1"
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaidPort]:
-    with paid_port(tmp_path_factory.mktemp("paid")) as port:
-        yield port
-
-
-@pytest.fixture
-def port(served: PaidPort) -> PaidPort:
-    """The port of this file with nothing that an earlier test told it."""
-    served.reset()
-    return served
-
-
-@pytest.fixture
-def gateway(port: PaidPort) -> Iterator[PeerGateway]:
-    with PeerGateway(port.url) as peer:
-        yield peer
-        peer.end_all()
 
 
 def composed(gateway: PeerGateway, info: pb.OrchestratorInfo, payment: pb.Payment, name: bytes = STREAM) -> SegmentPost:
@@ -88,6 +69,17 @@ def test_payment_is_credited_to_the_stream_and_answered_with_fresh_terms(
     assert fresh.ticket_params.recipient_rand_hash != info.ticket_params.recipient_rand_hash
     assert told(pay(gateway, fresh, payment_for(fresh, [1], key=gateway.key), http2=http2)).transcoder == gateway.url
     assert port.balance(gateway.key.address, "stream-1") == 3 * expected_value(info.ticket_params)
+
+
+def test_a_stream_with_a_name_of_kilobytes_pays_and_its_name_is_kept_nowhere(
+    port: PaidPort, gateway: PeerGateway
+) -> None:
+    info, name = gateway.get_orchestrator(), "n" * 40_000
+    told(pay(gateway, info, payment_for(info, [1], key=gateway.key), name=name.encode()))
+    keys = {each.key for each, _ in port.wait_for(port.books.store.accounts())}
+    assert max(map(len, keys)) <= 128
+    assert ask(gateway, {"sender": gateway.key.checksum_hex, "manifest_id": name}).status == 200
+    assert ask(gateway, {"sender": gateway.key.checksum_hex, "manifest_id": name + "n"}).status == 409
 
 
 def test_quote_and_payment_use_the_same_account_so_the_price_stays(port: PaidPort, gateway: PeerGateway) -> None:

@@ -1,6 +1,5 @@
 """Paid streams over the real port: what the gateway's books say and what ours say is the same, to the last fraction."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
@@ -9,35 +8,17 @@ import pytest
 
 from baton.kernel.errors import Text, TranscodeError
 from tests.integration.paid import EV_WEI, ME, Chain, PaidPort, Till, paid_port
+from tests.integration.paid_fixtures import PAID
 from tests.node import eventually
 from tests.peer.gateway import PeerGateway
 from tests.peer.paying import expected_value, price_of
 from tests.peer.segments import make_profile, preset
 
 pytestmark = [pytest.mark.node]
+served, port, gateway = PAID
 
 BOTH_PROTOCOLS = pytest.mark.parametrize("http2", [True, False], ids=["h2", "h1"])
 LADDER = (preset("P240p30fps16x9"), preset("P144p30fps16x9"))
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaidPort]:
-    with paid_port(tmp_path_factory.mktemp("paid")) as port:
-        yield port
-
-
-@pytest.fixture
-def port(served: PaidPort) -> PaidPort:
-    """The port of this file with nothing that an earlier test told it."""
-    served.reset()
-    return served
-
-
-@pytest.fixture
-def gateway(port: PaidPort) -> Iterator[PeerGateway]:
-    with PeerGateway(port.url) as peer:
-        yield peer
-        peer.end_all()
 
 
 def test_terms_are_those_of_a_paid_node(port: PaidPort, gateway: PeerGateway) -> None:

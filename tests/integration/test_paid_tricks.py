@@ -12,6 +12,7 @@ import pytest
 from baton.kernel.ids import Address
 from baton.payments.facevalue import Economics
 from tests.integration.paid import Chain, PaidPort, Till, done, paid_port
+from tests.integration.paid_fixtures import PAID
 from tests.payments.memory import RICH
 from tests.peer.gateway import Answer, PeerGateway, RpcError
 from tests.peer.keys import PeerKey
@@ -19,30 +20,11 @@ from tests.peer.paying import credit_only, expected_value, payment_for, sign_tic
 from tests.peer.pb import lp_rpc_pb2 as pb
 
 pytestmark = [pytest.mark.node]
+served, port, gateway = PAID
 
 LEAST, MOST = -(2**63), 2**63 - 1
 RAND = "invalid recipientRand for ticket recipientRandHash"
 INSUFFICIENT = "Insufficient balance"
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaidPort]:
-    with paid_port(tmp_path_factory.mktemp("paid")) as port:
-        yield port
-
-
-@pytest.fixture
-def port(served: PaidPort) -> PaidPort:
-    """The port of this file with nothing that an earlier test told it."""
-    served.reset()
-    return served
-
-
-@pytest.fixture
-def gateway(port: PaidPort) -> Iterator[PeerGateway]:
-    with PeerGateway(port.url) as peer:
-        yield peer
-        peer.end_all()
 
 
 @pytest.fixture

@@ -52,7 +52,6 @@ class Node:
         self.recipient = Recipient(
             recipient=ME,
             quoting=quoting,
-            economics=lambda: self.economics,
             rounds=self.rounds,
             senders=self.senders,
             secrets=self.secrets,

@@ -243,7 +243,6 @@ async def _open(
     desk = Recipient(
         recipient=recipient,
         quoting=quoting,
-        economics=lambda: prices.book.economics,
         rounds=rounds,
         senders=funds,
         secrets=secrets,

@@ -14,8 +14,9 @@ from baton.jobs.info import InfoBuilder
 from baton.jobs.messages import OrchestratorInfo, Price
 from baton.jobs.ports import Payments
 from baton.jobs.tokens import TokenMint
+from baton.kernel.crypto import keccak256
 from baton.kernel.errors import RefusedError, Text
-from baton.kernel.ids import Address, ManifestId, SessionId
+from baton.kernel.ids import Address, ManifestId, SessionId, manifest_id_bytes
 
 __all__ = ["PaymentDesk", "RefreshedTerms"]
 
@@ -23,6 +24,7 @@ log = structlog.get_logger("baton.jobs")
 
 _CONFLICT = 409
 _INTERNAL = 500
+_MOST_NAME_BYTES = 128
 _NO_FIXED_PRICE = "fixed price not found for session"
 
 
@@ -62,7 +64,7 @@ class PaymentDesk:
         """
         token, _ = self._admission.check(request)
         sender, metadata = request.payment.sender, request.metadata
-        account = SessionId(metadata.manifest_id)
+        account = _account(metadata.manifest_id)
         override = self._cached_price(sender)
         try:
             info = await self._info.build(
@@ -85,7 +87,7 @@ class PaymentDesk:
         Raises:
             RefusedError: 409 when it never paid, 500 when no terms can be made.
         """
-        account = SessionId(manifest_id)
+        account = _account(manifest_id)
         try:
             quote = await self._payments.refresh(sender=sender, key=account)
         except RefusedError as error:
@@ -98,3 +100,9 @@ class PaymentDesk:
             orchestrator=uri,
             payment_url=f"{uri}/payment",
         )
+
+
+def _account(manifest_id: ManifestId) -> SessionId:
+    """The name a stream's account is kept under, for a day in memory and on record: a hash stands for a long one."""
+    raw = manifest_id_bytes(manifest_id)
+    return SessionId(manifest_id if len(raw) <= _MOST_NAME_BYTES else keccak256(raw).hex())

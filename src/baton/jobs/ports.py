@@ -140,6 +140,11 @@ class Payments(Protocol):
 class MediaStore(Protocol):
     """Where renditions wait until the gateway fetched them. Sessions are folders; names never escape them."""
 
+    @property
+    def is_lent(self) -> bool:
+        """Whether it is the gateway's own: what is saved there is delivered, whatever it answers."""
+        ...
+
     async def save(self, *, session_id: SessionId, name: str, data: bytes, content_type: str) -> str:
         """Keep ``data`` under ``name`` (may hold one ``/``) and return the URL a peer can fetch it from.
 

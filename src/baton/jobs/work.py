@@ -102,12 +102,11 @@ class Work:
             return self._failed(admitted, error.text, "transcode", error.detail, times)
         except StoreError as error:
             return self._failed(admitted, str(error), "store", error.detail, times)
+        if not admitted.settled:
+            # They can be fetched by now: who leaves while they are signed has them all the same.
+            await self._settle(admitted, output)
         signature = await asyncio.to_thread(self._sign, output.renditions)
-        pixels = sum(r.pixels for r in output.renditions)
-        # Before the wait: the hold is payments' affair now, even if this request ends meanwhile.
-        admitted.settled = True
-        measured = self._measured(admitted, output)
-        await self._payments.settle(admitted.held, pixels=pixels, overtime_px=measured.overtime_px)
+        pixels = _pixels(output)
         self._metrics.add("mil_pixels_processed", pixels / _MEGA, manifest_id=admitted.metadata.manifest_id)
         report = Report(
             outcome="transcoded",
@@ -120,6 +119,12 @@ class Work:
             seq=admitted.metadata.seq, info=admitted.info, renditions=renditions, signature=signature
         )
         return result, report
+
+    async def _settle(self, admitted: AdmittedSegment, output: TranscodeOutput) -> None:
+        # Before the wait: the hold is payments' affair now, even if this request ends meanwhile.
+        admitted.settled = True
+        overtime_px = self._measured(admitted, output).overtime_px
+        await self._payments.settle(admitted.held, pixels=_pixels(output), overtime_px=overtime_px)
 
     async def _settle_declared(self, admitted: AdmittedSegment) -> None:
         """The work was done and is not delivered: it costs what was declared."""
@@ -158,6 +163,9 @@ class Work:
             measured = self._measured(admitted, output)
             if admitted.held.hold_id and not measured.is_deliverable:
                 raise _UndeclaredError(measured, admitted.metadata.duration_ms)
+            if turn.store.is_lent:
+                # Else it would take all and say that it took nothing.
+                await self._settle(admitted, output)
             transcoded_at = self._clock.monotonic()
             renditions = await self._keep_in_time(admitted, output.renditions, turn.store)
         self._metrics.observe("rendition_save_time_seconds", self._clock.monotonic() - transcoded_at)
@@ -283,3 +291,8 @@ class Work:
         result = SegmentResult(seq=admitted.metadata.seq, info=admitted.info, error=text)
         report = Report(outcome=outcome, detail=detail or text, waited_ms=times.waited_ms, engine_ms=times.engine_ms)
         return result, report
+
+
+def _pixels(output: TranscodeOutput) -> int:
+    """What is billed: encoded pixels of all renditions."""
+    return sum(r.pixels for r in output.renditions)

@@ -105,3 +105,4 @@ class Exposure:
         known = self._sums.get(sender)
         if known is not None:
             known.read_at = float("-inf")
+            known.changes += 1

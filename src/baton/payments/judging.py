@@ -86,6 +86,6 @@ async def judge_all(
         )
         if judgement.is_new:
             recorded.append(entry)
-        if judgement.is_new or judgement.winner is not None:
+        if entry.credit_wei or entry.winner is not None:
             entries.append(entry)
     return JudgedTickets(worth_wei, tuple(entries), tuple(recorded), tuple(errors))

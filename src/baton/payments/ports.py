@@ -138,6 +138,11 @@ class AccountState:
     touched_s: float
     """Unix time of the last credit or debit."""
 
+    @property
+    def is_blank(self) -> bool:
+        """Nothing was ever credited or debited: no record has such an account."""
+        return self.price is None and not self.balance_wei
+
     def pinned(self, now_s: float) -> Fraction | None:
         """The price that still binds new quotes, or None."""
         return self.price if now_s - self.touched_s <= PIN_IDLE_S else None

@@ -10,13 +10,14 @@ from collections.abc import Callable, Coroutine
 from fractions import Fraction
 from typing import Any, TypeVar
 
+import structlog
+
 from baton.kernel.clock import Clock
 from baton.kernel.errors import BatonError
 from baton.kernel.ids import Address
 from baton.payments.commitment import TRANSCODING, QuoteClass, Terms
 from baton.payments.errors import PaymentError, QuoteError
 from baton.payments.exposure import Exposure
-from baton.payments.facevalue import Economics
 from baton.payments.judging import judge_all
 from baton.payments.ledger import Hold, Ledger
 from baton.payments.messages import Offer, OfferedTerms, Receipt, ReceivedPayment
@@ -44,6 +45,8 @@ from baton.payments.validation import (
 
 __all__ = ["InsufficientBalanceError", "Recipient"]
 
+log = structlog.get_logger("baton.payments")
+
 _T = TypeVar("_T")
 _NONCES_KEPT_BLOCKS = 100
 """Nonces are kept this many L1 blocks after their terms expired. Terms are taken for some blocks of grace, and by nodes
@@ -62,7 +65,6 @@ class Recipient:
         *,
         recipient: Address,
         quoting: Quoting,
-        economics: Callable[[], Economics],
         rounds: RoundView,
         senders: SenderView,
         secrets: TicketSecrets,
@@ -77,7 +79,6 @@ class Recipient:
         """
         self._recipient = recipient
         self._quoting = quoting
-        self._economics = economics
         self._rounds = rounds
         self._senders = senders
         self._secrets = secrets
@@ -115,13 +116,7 @@ class Recipient:
 
         Call now and then. Raises what the record raises.
         """
-        owed, self._owed = self._owed, []
-        for position, (hold, units, overtime) in enumerate(owed):
-            try:
-                await self._settle(hold, units, overtime)
-            except BatonError:
-                self._owed += owed[position + 1 :]
-                raise
+        await self._settle_owed()
         l1_block = self._rounds.last_seen_l1_block - _NONCES_KEPT_BLOCKS
         self._nonces.expire(l1_block)
         for key in await self._store.forget(idle_s=idle_s, l1_block=l1_block):
@@ -130,9 +125,19 @@ class Recipient:
         self._ledger.forget_idle(before_s=self._clock.now() - idle_s)
 
     async def close(self) -> None:
-        """Wait for what is being written."""
+        """Wait for what is being written, then try once more what could not be."""
         while self._tasks:
             await asyncio.wait(self._tasks)
+        try:
+            await self._settle_owed()
+        except BatonError as error:
+            lost_wei = sum(hold.price * units for hold, units, _ in self._owed)
+            log.error("work is not debited", jobs=len(self._owed), wei=int(lost_wei), reason=str(error))  # noqa: TRY400 -- a trace would say nothing more
+
+    async def _settle_owed(self) -> None:
+        """Each is out of the list only while its debit is under way, which a caller that goes away does not stop."""
+        for _ in range(len(self._owed)):
+            await self._finish(self._settle(*self._owed.pop(0)))
 
     # Quotes.
 
@@ -305,7 +310,8 @@ class Recipient:
             for entry in recorded:
                 self._nonces.forget(entry.recipient_rand_hash, entry.nonce)
             raise
-        self._ledger.learn(account, applied.state)
+        if not applied.state.is_blank:
+            self._ledger.learn(account, applied.state)
         self._overtime.paid(account, balance_wei=applied.state.balance_wei)
         for entry in recorded:
             if entry.winner is not None and (entry.recipient_rand_hash, entry.nonce) not in applied.seen:

@@ -62,6 +62,11 @@ class BucketMediaStore:
             self._offers.popitem(last=False)
         return offer
 
+    @property
+    def is_lent(self) -> bool:
+        """It is ours."""
+        return False
+
     async def save(self, *, session_id: SessionId, name: str, data: bytes, content_type: str) -> str:
         """Post ``data`` and return its plain URL.
 
@@ -111,6 +116,11 @@ class LentBucket:
         self._offer = offer
         self._poster = poster
         self._metrics = metrics
+
+    @property
+    def is_lent(self) -> bool:
+        """It is its gateway's."""
+        return True
 
     async def save(self, *, session_id: SessionId, name: str, data: bytes, content_type: str) -> str:
         """Post ``data`` and return its plain URL.

@@ -40,6 +40,11 @@ class MemoryMediaStore:
         """Objects of the last ``within_s`` seconds that their gateways have not fetched yet."""
         return self._shelf.unfetched(since=self._clock.monotonic() - within_s)
 
+    @property
+    def is_lent(self) -> bool:
+        """It is ours."""
+        return False
+
     async def save(self, *, session_id: SessionId, name: str, data: bytes, content_type: str) -> str:
         """Keep ``data``; the same name again replaces it. Returns the URL to fetch it from.
 

@@ -211,7 +211,8 @@ class Fetcher:
 class Store:
     """Keeps renditions until the test makes it fail."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_lent: bool = False) -> None:
+        self.is_lent = is_lent
         self.saved: dict[str, bytes] = {}
         self.fail_after: int | None = None
         self.hang = False
@@ -270,7 +271,7 @@ class Stores:
         self.lent = {} if lent is None else lent
 
     def for_session(self, offer: ObjectStoreOffer | None) -> Store:
-        return self.own if offer is None else self.lent.setdefault(offer.host, Store())
+        return self.own if offer is None else self.lent.setdefault(offer.host, Store(is_lent=True))
 
     async def end_session(self, session_id: SessionId) -> None:
         await self.own.end_session(session_id)

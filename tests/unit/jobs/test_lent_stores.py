@@ -7,6 +7,7 @@ from baton.jobs.admission import SegmentRequest
 from baton.jobs.messages import AuthToken, ObjectStoreKind, ObjectStoreOffer
 from baton.kernel.errors import TranscodeError
 from baton.kernel.ids import SessionId
+from tests.support import eventually
 from tests.unit.jobs.rig import PROFILES, Rig, Store, scenario
 
 LENT = ObjectStoreOffer(kind=ObjectStoreKind.S3, host="https://lent.example")
@@ -67,7 +68,7 @@ def test_the_first_segment_decides_although_it_failed() -> None:
     scenario(body)
 
 
-def test_a_lent_store_that_refuses_one_rendition_fails_the_segment_with_its_words() -> None:
+def test_a_lent_store_that_refuses_one_rendition_fails_the_segment_with_its_words_and_the_work_is_paid() -> None:
     async def body() -> None:
         rig = Rig()
         token = rig.mint.issue(caller="10.0.0.1")
@@ -75,7 +76,22 @@ def test_a_lent_store_that_refuses_one_rendition_fails_the_segment_with_its_word
         rig.lent[LENT.host].fail_after = len(PROFILES) + 1
         result = await rig.send(ask(rig, token, seq=1, storage=LENT))
         assert (result.error, result.renditions, result.signature) == ("Session ended", (), b"")
-        assert (len(rig.ledger.settled), rig.ledger.released) == (1, 1)
+        assert (len(rig.ledger.settled), rig.ledger.released) == (2, 0), "it may have read all that it refused"
+
+    scenario(body)
+
+
+def test_who_leaves_while_its_own_store_takes_the_renditions_pays_for_them() -> None:
+    async def body() -> None:
+        rig = Rig()
+        token = rig.mint.issue(caller="10.0.0.1")
+        await rig.send(ask(rig, token, seq=0, storage=LENT))
+        rig.lent[LENT.host].hang = True
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(rig.send(ask(rig, token, seq=1, storage=None)))
+            await eventually(lambda: len(rig.ledger.settled) == 2, what="the work is settled")
+            task.cancel()
+        assert rig.ledger.released == 0
 
     scenario(body)
 

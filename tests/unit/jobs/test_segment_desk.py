@@ -1,6 +1,7 @@
 """The story of a segment: order of checks, texts, money settled exactly once, and work that ends with its client."""
 
 import asyncio
+import threading
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from baton.kernel.capabilities import Capabilities
 from baton.kernel.crypto import keccak256
 from baton.kernel.errors import RefusedError, Text, TranscodeError
 from baton.kernel.ids import SessionId
+from tests.support import eventually
 from tests.unit.jobs.rig import BODY, PROFILES, Key, Rig, scenario, settle, without_token
 
 PIXELS = sum(p.width * p.height for p in PROFILES)
@@ -231,6 +233,28 @@ def test_a_cancelled_request_cancels_its_work_and_releases_its_hold() -> None:
         assert rig.engine.cancelled == 1
         assert rig.ledger.released == 1
         assert rig.streams.busy == 0
+
+    scenario(body)
+
+
+def test_who_leaves_while_renditions_that_can_be_fetched_are_signed_pays_for_them() -> None:
+    class SlowKey(Key):
+        def sign(self, message: bytes) -> bytes:
+            begun.set()
+            assert go.wait(10)
+            return super().sign(message)
+
+    begun, go = threading.Event(), threading.Event()
+
+    async def body() -> None:
+        rig = Rig(signer=SlowKey(name="0xabc"))
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(rig.send())
+            await eventually(begun.is_set, what="the renditions are signed")
+            task.cancel()
+        assert len(rig.store.saved) == len(PROFILES)
+        go.set()
+        assert (len(rig.ledger.settled), rig.ledger.released) == (1, 0)
 
     scenario(body)
 

@@ -146,6 +146,24 @@ def test_what_is_won_while_the_record_is_read_is_not_lost() -> None:
     run(story())
 
 
+def test_what_is_redeemed_while_the_record_is_read_has_it_asked_again() -> None:
+    async def story() -> None:
+        books = Books()
+        books.record.wei = 100
+        await books.exposure.outstanding_wei(WHO)
+        books.clock.advance(20)
+        books.record.go.clear()
+        asking = asyncio.create_task(books.exposure.outstanding_wei(WHO))
+        await eventually(lambda: books.record.asked == 2, what="the record is asked")
+        books.exposure.changed(WHO)
+        books.record.wei = 0
+        books.record.go.set()
+        await asking
+        assert await books.exposure.outstanding_wei(WHO) == 0
+
+    run(story())
+
+
 def test_first_winner_of_a_sender_does_not_hide_what_is_on_record() -> None:
     async def story() -> None:
         books = Books()

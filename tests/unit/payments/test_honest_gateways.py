@@ -79,7 +79,6 @@ class Story:
         self.recipient = Recipient(
             recipient=ME,
             quoting=quoting,
-            economics=lambda: self.economics,
             senders=FixedSenders(),
             store=MemoryPaymentStore(now=self.clock.now),
             pending_wei=lambda _sender: 0,

@@ -8,6 +8,7 @@ from fractions import Fraction
 import pytest
 
 from baton.kernel.clock import ManualClock
+from baton.kernel.errors import BatonError
 from baton.kernel.ids import Address
 from baton.payments.errors import Fault, QuoteError
 from baton.payments.facevalue import Economics
@@ -59,7 +60,6 @@ class Desk:
         return Recipient(
             recipient=ME,
             quoting=quoting,
-            economics=lambda: self.economics,
             rounds=self.rounds,
             senders=self.senders,
             secrets=self.secrets,
@@ -271,6 +271,31 @@ def test_a_winner_is_kept_even_when_its_terms_are_over() -> None:
     with_desk(story)
 
 
+def test_tickets_that_credit_nothing_leave_no_account_behind() -> None:
+    async def story(desk: Desk) -> None:
+        desk.economics = Economics(ev_wei=EV, redeem_gas=1, max_face_value_wei=EV + 1)
+        payment = desk.gateway.pay(await desk.offer(), *range(1, 4))
+        desk.rounds.last_seen_l1_block += 42
+        for name in ("any", "name", "at all"):
+            assert (await desk.recipient.receive(payment, name)).credited_wei == 0
+        assert len(desk.store.winners) > 0
+        assert len(desk.recipient.ledger) == 0
+
+    with_desk(story)
+
+
+def test_tickets_that_neither_count_nor_win_do_not_trouble_the_record() -> None:
+    async def story(desk: Desk) -> None:
+        payment = desk.gateway.pay(await desk.offer(), 1)
+        desk.rounds.last_seen_l1_block += 42
+        desk.store.fails = OSError("was asked")
+        receipt = await desk.recipient.receive(payment, KEY)
+        assert receipt.error is not None
+        assert receipt.error.text == "TicketParams expired"
+
+    with_desk(story)
+
+
 def test_quotes_for_models_do_not_pay_for_video_nor_the_other_way_round() -> None:
     async def story(desk: Desk) -> None:
         wanted = ((27, "m"),)
@@ -464,5 +489,45 @@ def test_idle_accounts_and_expired_quotes_are_forgotten() -> None:
         await desk.recipient.tidy(idle_s=3600)
         assert len(desk.recipient.ledger) == 0
         assert await desk.store.nonces() == ()
+
+    with_desk(story)
+
+
+async def three_that_owe(desk: Desk) -> None:
+    """Three segments are done and none of their debits is on record."""
+    await desk.recipient.receive(desk.gateway.pay(await desk.offer(), *range(1, 10)), KEY)
+    holds = [await desk.recipient.admit(desk.gateway.address, KEY, units=1000) for _ in range(3)]
+    for hold in holds:
+        assert hold is not None
+        desk.store.fails = BatonError("disk full")
+        with pytest.raises(BatonError, match="disk full"):
+            await desk.recipient.settle(hold, units=1000)
+
+
+def test_what_could_not_be_debited_is_debited_before_the_node_ends() -> None:
+    async def story(desk: Desk) -> None:
+        await three_that_owe(desk)
+        before = desk.balance()
+        await desk.recipient.close()
+        assert desk.balance() == before - 3 * 1000 * 1212
+        assert desk.recipient.ledger.holds(AccountKey(desk.gateway.address, KEY)) == 0
+
+    with_desk(story)
+
+
+def test_a_tidying_that_is_cancelled_or_fails_forgets_no_debit() -> None:
+    async def story(desk: Desk) -> None:
+        await three_that_owe(desk)
+        before = desk.balance()
+        desk.store.fails = BatonError("still full")
+        with pytest.raises(BatonError, match="still full"):
+            await desk.recipient.tidy(idle_s=3600)
+        tidying = asyncio.ensure_future(desk.recipient.tidy(idle_s=3600))
+        await asyncio.sleep(0)
+        tidying.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await tidying
+        await desk.recipient.close()
+        assert desk.balance() == before - 3 * 1000 * 1212
 
     with_desk(story)
