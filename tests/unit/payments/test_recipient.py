@@ -390,6 +390,20 @@ def test_senders_that_leave_and_chains_that_are_silent() -> None:
     with_desk(story)
 
 
+def test_nobody_asks_whether_others_are_active() -> None:
+    async def story(desk: Desk) -> None:
+        other = Address(bytes([5]) * 20)
+        desk.rounds.inactive.add(other)
+        payment = desk.gateway.pay(await desk.offer(), 1)
+        assert payment.terms is not None
+        foreign = replace(payment, terms=replace(payment.terms, recipient=other))
+        refused = (await desk.recipient.receive(foreign, KEY)).error
+        assert refused is not None
+        assert refused.text == "invalid ticket recipient"
+
+    with_desk(story)
+
+
 def test_no_quote_without_a_view_of_the_chain_or_funds() -> None:
     async def story(desk: Desk) -> None:
         desk.rounds.is_fresh = False
