@@ -388,6 +388,17 @@ def test_a_round_without_hash_is_dated_back() -> None:
     with_desk(story)
 
 
+@pytest.mark.parametrize("number", [0, 3500])
+def test_without_any_hash_there_are_no_terms_that_the_chain_would_never_pay(number: int) -> None:
+    async def story(desk: Desk) -> None:
+        desk.rounds.last_initialized_round = number
+        desk.rounds.round_block_hash = desk.rounds.previous_round_block_hash = bytes(32)
+        with pytest.raises(QuoteError, match="chain state is not available"):
+            await desk.offer()
+
+    with_desk(story)
+
+
 def test_unpaid_winnings_shrink_the_next_ticket() -> None:
     async def story(desk: Desk) -> None:
         desk.economics = Economics(ev_wei=EV, redeem_gas=1, max_face_value_wei=EV + 1)
