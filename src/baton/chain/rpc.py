@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import aiohttp
 
+from baton.kernel.redaction import HIDDEN
 from baton.payments.ports import ChainUnavailableError
 
 __all__ = ["Call", "CallRevertedError", "JsonRpc", "briefly", "quantity"]
@@ -144,7 +145,7 @@ class JsonRpc:
             code, said = error.get("code"), error.get("message")
             text = said if isinstance(said, str) else ""
         for key in self._hidden:
-            text = text.replace(key, "***")
+            text = text.replace(key, HIDDEN)
         shown = "".join(c if c.isprintable() else " " for c in text[:_MAX_TEXT_CHARS])
         if code == _REVERTED or "revert" in shown:
             return CallRevertedError(shown)
