@@ -32,12 +32,8 @@ class FixedRounds:
     last_seen_l1_block: int = 20_000_000
     pool_size: int = 10
     inactive: set[Address] = field(default_factory=set)
-    unknown: bool = False
 
     async def is_active(self, orchestrator: Address) -> bool:
-        if self.unknown:
-            message = "no endpoint answers"
-            raise ChainUnavailableError(message)
         return orchestrator not in self.inactive
 
 

@@ -250,5 +250,5 @@ class RoundWatch:
         return self.head.pool_size
 
     async def is_active(self, orchestrator: Address) -> bool:
-        """Whether the recipient is active. Nobody else counts: for others we judge nothing."""
-        return orchestrator == self._recipient and self._stands(self.head)
+        """Whether the recipient is active. For others we judge nothing: tickets for them are refused as such."""
+        return orchestrator != self._recipient or self._stands(self.head)

@@ -75,10 +75,9 @@ class RoundView(Protocol):
         ...
 
     async def is_active(self, orchestrator: Address) -> bool:
-        """Whether an orchestrator is in the active set of the last initialized round.
+        """Whether our recipient is in the active set of the last initialized round, as last seen.
 
-        Raises:
-            ChainUnavailableError: it is not known and cannot be asked.
+        True of everybody else: tickets for others are refused as such, and nothing needs to be known of them.
         """
         ...
 

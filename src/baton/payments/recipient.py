@@ -235,11 +235,7 @@ class Recipient:
         """The checks that come before any ticket is looked at; returns the expected price."""
         if payment.sender is None or payment.terms is None:
             raise PaymentError.sender_missing()
-        try:
-            active = await self._rounds.is_active(payment.terms.recipient)
-        except ChainUnavailableError:
-            active = True  # the node's own standing does not change because an endpoint is gone
-        if not active:
+        if not await self._rounds.is_active(payment.terms.recipient):
             raise PaymentError.inactive(payment.terms.recipient, self._rounds.last_initialized_round)
         if payment.expected_price is None:
             raise PaymentError.no_price()

@@ -359,7 +359,6 @@ def test_senders_that_leave_and_chains_that_are_silent() -> None:
             "orchestrator 0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F is inactive in round 3500, cannot process payments"
         )
         desk.rounds.inactive.clear()
-        desk.rounds.unknown = True
         assert (await desk.recipient.receive(payment, KEY)).error is None
 
     with_desk(story)
