@@ -154,6 +154,21 @@ def test_work_of_an_account_that_was_forgotten_is_debited_all_the_same(told: Tol
     told(story)
 
 
+def test_an_account_of_very_many_prices_is_still_debited(told: Told) -> None:
+    async def story(bench: Bench) -> None:
+        exact, state = Fraction(0), None
+        for step in range(400):
+            # Denominators near 2**63 with little in common, as prices that follow gas have them.
+            exact += (amount := Fraction(10**18, 2**63 - 1 - 2 * step))
+            state = (await bench.store.debit(Debit(ACCOUNT, amount))).state
+        assert state is not None
+        assert exact.denominator > 2**15_000
+        assert 0 <= state.balance_wei + exact < Fraction(1, 2**1000)
+        assert await bench.store.account(ACCOUNT) == state
+
+    told(story)
+
+
 def test_names_of_any_kind_are_names(told: Told) -> None:
     async def story(bench: Bench) -> None:
         names = ["", "a\x00b", "\udcff", "ü" * 300, "27_model/x"]

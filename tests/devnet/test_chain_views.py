@@ -1,61 +1,21 @@
 """The node's views of the chain against a real one: addresses, rounds, our standing, senders' money, gas."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import pytest
 
 from baton.chain.contracts import Contracts, find_contracts
-from baton.chain.gas import GasAverage
-from baton.chain.rounds import RoundWatch
-from baton.chain.rpc import CallRevertedError, JsonRpc
-from baton.chain.senders import SenderFundsCache
+from baton.chain.rpc import Call, CallRevertedError, JsonRpc
 from baton.devnet import Devnet
 from baton.devnet.faults import Faults, L1Field, Misdeed, Rule
-from baton.kernel.clock import ManualClock
+from baton.kernel.crypto import keccak256
 from baton.kernel.ids import Address
-from baton.kernel.metrics import SilentMetrics
 from baton.payments.ports import ChainUnavailableError
+from tests.devnet.views import views
 from tests.support import eventually, run
 
-
-@dataclass
-class Views:
-    """Everything a node reads, over one endpoint."""
-
-    rpc: JsonRpc
-    contracts: Contracts
-    rounds: RoundWatch
-    senders: SenderFundsCache
-    gas: GasAverage
-    clock: ManualClock
-
-
-@asynccontextmanager
-async def views(devnet: Devnet, *, chain_id: int = 54321, recipient: Address | None = None) -> AsyncIterator[Views]:
-    clock = ManualClock()
-    who = recipient or devnet.accounts.orchestrator.address
-    async with JsonRpc(devnet.rpc_url, timeout_s=5.0) as rpc:
-        contracts = await find_contracts(rpc, devnet.addresses.controller)
-        gas = GasAverage()
-        rounds = RoundWatch(
-            rpc=rpc,
-            contracts=contracts,
-            recipient=who,
-            chain_id=chain_id,
-            gas=gas,
-            interval_s=0.05,
-            stale_after_s=60.0,
-            clock=clock,
-            metrics=SilentMetrics(),
-        )
-        senders = SenderFundsCache(rpc=rpc, contracts=contracts, recipient=who, clock=clock)
-        try:
-            yield Views(rpc, contracts, rounds, senders, gas, clock)
-        finally:
-            await senders.close()
+HASH_OF_ROUND = "0x" + keccak256(b"blockHashForRound(uint256)")[:4].hex()
 
 
 def test_every_address_is_found_through_the_controller(devnet: Devnet) -> None:
@@ -85,7 +45,8 @@ def test_rounds_blocks_and_standing_are_as_the_chain_says(devnet: Devnet) -> Non
             assert seen.rounds.last_seen_l1_block == await devnet.l1_block()
             assert seen.rounds.pool_size == 1
             assert await seen.rounds.is_active(devnet.accounts.orchestrator.address)
-            assert not await seen.rounds.is_active(devnet.accounts.gateway.address)
+            # Of others nothing is known, and nothing is said.
+            assert await seen.rounds.is_active(devnet.accounts.gateway.address)
             before = seen.rounds.round_block_hash
             assert before == await devnet.call("rounds_manager", "blockHashForRound", first)
             assert before != bytes(32)
@@ -184,6 +145,72 @@ def test_an_endpoint_in_trouble_changes_nothing_and_the_view_grows_old(devnet: D
             await seen.rounds.poll()
             fresh.append(seen.rounds.is_fresh)
             assert fresh == [True, False, True]
+
+    run(story(), deadline_s=40)
+
+
+def test_an_endpoint_that_stands_still_on_arbitrum_is_one_that_fails(devnet: Devnet) -> None:
+    async def story() -> None:
+        async with views(devnet, chain_id=42161) as seen:
+            await seen.rounds.start()
+            await devnet.misbehave(Faults(frozen_head=seen.rounds.head.block))
+            await devnet.advance_l1(7)
+            fresh = []
+            for _ in range(3):
+                seen.clock.advance(25)
+                await seen.rounds.poll()
+                fresh.append(seen.rounds.is_fresh)
+            await devnet.misbehave(Faults())
+            await seen.rounds.poll()
+            fresh.append(seen.rounds.is_fresh)
+            assert fresh == [True, True, False, True]
+            assert seen.rounds.last_seen_l1_block == await devnet.l1_block()
+
+    run(story(), deadline_s=40)
+
+
+def test_a_head_that_falls_back_is_not_believed_while_the_view_is_fresh(devnet: Devnet) -> None:
+    async def story() -> None:
+        async with views(devnet) as seen:
+            await devnet.advance_l1(7)
+            await seen.rounds.start()
+            before = seen.rounds.head
+            await devnet.misbehave(Faults(frozen_head=before.block - 1))
+            with pytest.raises(ChainUnavailableError, match="is back at block"):
+                await seen.rounds.poll()
+            assert seen.rounds.head == before
+            seen.clock.advance(61)
+            assert not seen.rounds.is_fresh
+            # By now the chain itself may have gone back.
+            await seen.rounds.poll()
+            assert (seen.rounds.head.block, seen.rounds.is_fresh) == (before.block - 1, True)
+
+    run(story(), deadline_s=40)
+
+
+class Misled(JsonRpc):
+    """An endpoint that gives rounds the hashes of a branch of the chain that is given up later."""
+
+    branch = bytes([0xEE]) * 32
+    on_branch = True
+
+    async def batch(self, calls: Sequence[Call]) -> list[object]:
+        asks_hash = [call.method == "eth_call" and call.params[0]["data"].startswith(HASH_OF_ROUND) for call in calls]
+        answers = await super().batch(calls)
+        lie = "0x" + self.branch.hex()
+        return [lie if asks and self.on_branch else told for asks, told in zip(asks_hash, answers, strict=True)]
+
+
+def test_a_hash_that_turns_out_wrong_is_not_kept(devnet: Devnet) -> None:
+    async def story() -> None:
+        async with views(devnet, endpoint=Misled) as seen:
+            await seen.rounds.start()
+            number = seen.rounds.last_initialized_round
+            assert seen.rounds.round_block_hash == Misled.branch
+            seen.rpc.on_branch = False  # type: ignore[attr-defined]  # it is a Misled
+            await seen.rounds.poll()
+            assert seen.rounds.last_initialized_round == number
+            assert seen.rounds.round_block_hash == await devnet.call("rounds_manager", "blockHashForRound", number)
 
     run(story(), deadline_s=40)
 

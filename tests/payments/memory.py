@@ -13,6 +13,7 @@ from baton.payments.ports import (
     ChainUnavailableError,
     Debit,
     TicketEntry,
+    writable,
 )
 from baton.payments.ticket import WinningTicket
 
@@ -32,12 +33,8 @@ class FixedRounds:
     last_seen_l1_block: int = 20_000_000
     pool_size: int = 10
     inactive: set[Address] = field(default_factory=set)
-    unknown: bool = False
 
     async def is_active(self, orchestrator: Address) -> bool:
-        if self.unknown:
-            message = "no endpoint answers"
-            raise ChainUnavailableError(message)
         return orchestrator not in self.inactive
 
 
@@ -115,7 +112,7 @@ class MemoryPaymentStore:
             return Applied(before, frozenset(seen))
         pinned = before.pinned(now)
         state = AccountState(
-            balance_wei=before.balance_wei + sum(fresh, Fraction(0)),
+            balance_wei=writable(before.balance_wei + sum(fresh, Fraction(0))),
             price=price if pinned is None else pinned,
             ticket_ev_wei=fresh[-1],
             touched_s=now,
@@ -126,7 +123,7 @@ class MemoryPaymentStore:
     async def debit(self, debit: Debit) -> Applied:
         self._fail()
         state = self._accounts.get(debit.account) or AccountState(Fraction(0), None, Fraction(0), 0.0)
-        state = replace(state, balance_wei=state.balance_wei - debit.amount_wei, touched_s=self._now())
+        state = replace(state, balance_wei=writable(state.balance_wei - debit.amount_wei), touched_s=self._now())
         self._accounts[debit.account] = state
         return Applied(state)
 

@@ -103,8 +103,11 @@ async def _live(
         if devices is None:
             devices = nvidia_devices(cards.devices) or (CPU,)
         money = await open_money(settings, data_dir=data_dir, signer=signer, clock=clock, metrics=measures.all)
-        parts = Parts(data_dir, signer, cards, money, measures, clock)
-        return await Assembly(loaded, parts, devices=devices, rules=rules).node(again).run()
+        try:
+            parts = Parts(data_dir, signer, cards, money, measures, clock)
+            return await Assembly(loaded, parts, devices=devices, rules=rules).node(again).run()
+        finally:
+            await money.close()  # a node that failed before its services started has not
 
 
 def _announce(settings: Settings) -> None:

@@ -75,6 +75,10 @@ class Money(Protocol):
         """What runs for it, in the order of start; what keeps it from working is a fact of ``health``."""
         ...
 
+    async def close(self) -> None:
+        """Let go of chain and record, whether services ran or not. Once is enough."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class OffchainMoney:
@@ -90,6 +94,9 @@ class OffchainMoney:
         del health
         return []
 
+    async def close(self) -> None:
+        """Nothing is held."""
+
 
 class OnchainMoney:
     """Tickets, balances and the chain behind them. Satisfies ``Money``; ``open_money`` makes it."""
@@ -97,11 +104,9 @@ class OnchainMoney:
     def __init__(
         self,
         *,
-        rpc: JsonRpc,
+        owned: contextlib.AsyncExitStack,
         prices: Prices,
         rounds: RoundWatch,
-        funds: SenderFundsCache,
-        database: Database,
         recipient: Recipient,
         quoting: Quoting,
         tickets: TicketStore,
@@ -110,12 +115,11 @@ class OnchainMoney:
         clock: Clock,
         metrics: Metrics,
     ) -> None:
-        """Owns everything it is given."""
-        self._rpc = rpc
+        """``owned`` closes what is open behind all this, in the right order."""
+        self._owned = owned
+        self._prices = prices
         self.prices: Prices | None = prices
         self._rounds = rounds
-        self._funds = funds
-        self._database = database
         self._recipient = recipient
         self._tickets = tickets
         self._secrets = secrets
@@ -142,10 +146,10 @@ class OnchainMoney:
         restartable = Criticality.RESTARTABLE
         readiness = ChainReadiness(chain=self._rounds, fact=health.fact("chain", reason="the chain was not read yet"))
         return [
-            Service("record of money", _rest, start=self._load, stop=self._close, stop_budget_s=_CLOSE_S),
+            Service("record of money", _rest, start=self._load, stop=self.close, stop_budget_s=_CLOSE_S),
             Service("chain", self._rounds.run, restartable),
             Service("chain readiness", readiness.run, restartable),
-            *([self.prices.service()] if self.prices is not None else []),
+            self._prices.service(),
             self._secrets,
             Service("tidying of accounts", self._tidy, restartable),
             Service("ticket gauges", self._gauges.run, restartable),
@@ -160,13 +164,11 @@ class OnchainMoney:
         place = reference_database(self._settings)
         if place is not None:
             try:
-                report = await import_reference_tickets(
+                await import_reference_tickets(
                     place, recipient=self._recipient.address, store=self._tickets, now=self._clock.now
                 )
             except (ReferenceDatabaseError, BatonError) as error:
                 log.warning("tickets of the reference are not imported", reason=str(error))
-            else:
-                log.info("tickets of the reference imported", report=str(report))
 
     async def _tidy(self) -> None:
         while True:
@@ -174,11 +176,9 @@ class OnchainMoney:
             with contextlib.suppress(BatonError):  # the record has said so itself
                 await self._recipient.tidy(idle_s=self._settings.payments.idle_account_s)
 
-    async def _close(self) -> None:
-        await self._recipient.close()
-        await self._funds.close()
-        await self._database.close()
-        await self._rpc.close()
+    async def close(self) -> None:
+        """Write what is to be written, then let go of record and chain."""
+        await self._owned.aclose()
 
 
 async def open_money(settings: Settings, *, data_dir: DataDir, signer: Signer, clock: Clock, metrics: Metrics) -> Money:
@@ -190,21 +190,27 @@ async def open_money(settings: Settings, *, data_dir: DataDir, signer: Signer, c
     if settings.network == "offchain":
         senders: SenderCheck = SignatureCheck() if settings.access.verify_signatures else TrustingCheck()
         return OffchainMoney(OffchainPayments(), senders)
-    rpc = JsonRpc(settings.chain.url, timeout_s=_RPC_TIMEOUT_S)
-    try:
-        return await _open(settings, rpc, data_dir=data_dir, signer=signer, clock=clock, metrics=metrics)
-    except ChainUnavailableError as error:
-        await rpc.close()
-        message = f"the chain behind --eth-url cannot be used: {error}"
-        raise StartError(message, exit_code=ExitCode.CHAIN) from error
-    except BaseException:
-        await rpc.close()
-        raise
+    async with contextlib.AsyncExitStack() as owned:
+        try:
+            return await _open(settings, owned, data_dir=data_dir, signer=signer, clock=clock, metrics=metrics)
+        except ChainUnavailableError as error:
+            message = f"the chain behind --eth-url cannot be used: {error}"
+            raise StartError(message, exit_code=ExitCode.CHAIN) from error
+    raise AssertionError  # the stack swallows nothing
 
 
 async def _open(
-    settings: Settings, rpc: JsonRpc, *, data_dir: DataDir, signer: Signer, clock: Clock, metrics: Metrics
+    settings: Settings,
+    owned: contextlib.AsyncExitStack,
+    *,
+    data_dir: DataDir,
+    signer: Signer,
+    clock: Clock,
+    metrics: Metrics,
 ) -> OnchainMoney:
+    """``owned`` closes what was opened when the opening fails half-way; else the result takes over from it."""
+    rpc = JsonRpc(settings.chain.url, timeout_s=_RPC_TIMEOUT_S)
+    owned.push_async_callback(rpc.close)
     payments = settings.payments
     recipient = address_from_hex(payments.recipient_hex) if payments.recipient_hex else signer.address
     chain_id = quantity(await rpc.call("eth_chainId"))
@@ -226,9 +232,11 @@ async def _open(
         metrics=metrics,
     )
     await rounds.start()
-    funds = SenderFundsCache(rpc=rpc, contracts=contracts, recipient=recipient, clock=clock)
     secrets = await asyncio.to_thread(ticket_secrets, settings, data_dir, clock=clock)
     database = await asyncio.to_thread(Database.open, database_place(settings), metrics=metrics)
+    owned.push_async_callback(database.close)
+    funds = SenderFundsCache(rpc=rpc, contracts=contracts, recipient=recipient, clock=clock)
+    owned.push_async_callback(funds.close)
     prices = Prices(settings=payments, rpc=rpc, data_dir=data_dir, clock=clock, metrics=metrics)
     await prices.start()
     quoting = Quoting(
@@ -252,6 +260,7 @@ async def _open(
         clock=clock,
         shared=is_shared(settings),
     )
+    owned.push_async_callback(desk.close)
     log.info(
         "on a chain",
         network=settings.network,
@@ -261,11 +270,9 @@ async def _open(
         active=await rounds.is_active(recipient),
     )
     return OnchainMoney(
-        rpc=rpc,
+        owned=owned.pop_all(),
         prices=prices,
         rounds=rounds,
-        funds=funds,
-        database=database,
         recipient=desk,
         quoting=quoting,
         tickets=TicketStore(database, now=clock.now),

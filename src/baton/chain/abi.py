@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from baton.chain.rpc import Call
+from baton.chain.rpc import Call, briefly
 from baton.kernel.crypto import keccak256
 from baton.kernel.ids import Address
 from baton.payments.ports import ChainUnavailableError
@@ -50,7 +50,7 @@ class Function:
         if isinstance(result, ChainUnavailableError):
             raise result
         if not isinstance(result, str) or not result.startswith("0x") or len(result) > _MAX_RESULT_CHARS:
-            message = f"{self.name} answers {result!r:.80}"
+            message = f"{self.name} answers {briefly(result)}"
             raise ChainUnavailableError(message)
         if result == "0x":
             message = f"no contract code at the address that {self.name} was asked of"

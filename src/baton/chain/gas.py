@@ -29,4 +29,6 @@ class GasAverage:
             self._average_wei = price_wei
             return
         bounded = min(price_wei, _OUTLIER * self._average_wei)
-        self._average_wei += (bounded - self._average_wei) * _WEIGHT_PERCENT // 100
+        # Away from the average even where a fifth is less than one wei, or a price of one or two would stay for ever.
+        step = (bounded - self._average_wei) * _WEIGHT_PERCENT
+        self._average_wei += step // 100 if step < 0 else -(-step // 100)

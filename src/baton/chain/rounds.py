@@ -1,7 +1,8 @@
 """Rounds, L1 blocks, gas and our own standing as last polled: the payments domain's view of the chain (chain.md 9).
 
 One poll reads everything at one block, so that no two facts are of different moments. A poll that fails changes
-nothing; after a while without one the view is stale, and nothing may be promised by it.
+nothing; after a while without one the view is stale, and nothing may be promised by it. An endpoint that falls behind
+what it said, or on Arbitrum stands still, counts as one that fails: its answers are of the past (payments.md 18.13).
 """
 
 import asyncio
@@ -31,6 +32,8 @@ _TRANSCODER = Function("getTranscoder", ("address",), ("uint256",) * 10)
 _ACTIVATION, _DEACTIVATION = 4, 5
 _NO_HASH = bytes(32)
 _WEI_PER_GWEI = 10**9
+_MOST_NUMBER = 2**62
+"""Blocks and rounds beyond are not of this world, and no record has room for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,24 +105,33 @@ class RoundWatch:
             ChainUnavailableError: it cannot be read; the view stays as it was.
         """
         block, l1_block, gas_price_wei = await self._read_head()
+        if self.is_fresh and block < self.head.block:
+            message = f"the endpoint is back at block {block}, after it told of {self.head.block}"
+            raise ChainUnavailableError(message)
         at = hex(block)
         contracts = self._contracts
+        guess = self._head.last_initialized_round if self._head is not None else 0
         answers = await self._rpc.batch(
             [
                 _LAST_ROUND.call(contracts.rounds_manager, block=at),
                 _POOL_SIZE.call(contracts.bonding_manager, block=at),
                 _TRANSCODER.call(contracts.bonding_manager, self._recipient, block=at),
+                *self._ask_hashes(guess, at),
             ]
         )
         (number,), (pool_size,) = _LAST_ROUND.read(answers[0]), _POOL_SIZE.read(answers[1])
+        if number > _MOST_NUMBER:
+            message = f"the chain is in round {number}"
+            raise ChainUnavailableError(message)
         standing = _TRANSCODER.read(answers[2])
-        hashes = await self._hashes(number, at)
+        hashes = answers[3:] if number == guess else await self._rpc.batch(self._ask_hashes(number, at))
+        (round_block_hash,), (previous,) = (_BLOCK_HASH.read(answer) for answer in hashes)
         head = ChainHead(
             block=block,
             l1_block=l1_block,
             last_initialized_round=number,
-            round_block_hash=hashes[0],
-            previous_round_block_hash=hashes[1],
+            round_block_hash=round_block_hash,
+            previous_round_block_hash=previous,
             pool_size=pool_size,
             activation_round=standing[_ACTIVATION],
             deactivation_round=standing[_DEACTIVATION],
@@ -138,32 +150,31 @@ class RoundWatch:
         if not isinstance(header, dict):
             message = "the endpoint knows no newest block"
             raise ChainUnavailableError(message)
-        block = quantity(header.get("number"))
+        block = quantity(header.get("number"), most=_MOST_NUMBER)
         told = header.get("l1BlockNumber")
         if told is None and self._chain_id == ARBITRUM_ONE:
             # Without it every quote would look expired and every round over.
             message = "the endpoint leaves out l1BlockNumber, which Arbitrum's headers have"
             raise ChainUnavailableError(message)
-        return block, block if told is None else quantity(told), quantity(gas_price)
+        return block, block if told is None else quantity(told, most=_MOST_NUMBER), quantity(gas_price)
 
-    async def _hashes(self, number: int, at: str) -> tuple[bytes, bytes]:
-        """Block hashes of a round and of the one before; known ones are not asked again."""
-        head = self._head
-        if head is not None and head.last_initialized_round == number and head.round_block_hash != _NO_HASH:
-            return head.round_block_hash, head.previous_round_block_hash
+    def _ask_hashes(self, number: int, at: str) -> list[Call]:
+        """For the hashes of a round and of the one before. With every poll: a wrong one makes tickets worthless."""
         manager = self._contracts.rounds_manager
-        wanted = (number, max(number - 1, 0))
-        answers = await self._rpc.batch([_BLOCK_HASH.call(manager, each, block=at) for each in wanted])
-        (current,), (before,) = (_BLOCK_HASH.read(answer) for answer in answers)
-        return current, before
+        return [_BLOCK_HASH.call(manager, each, block=at) for each in (number, max(number - 1, 0))]
 
     def _learn(self, head: ChainHead) -> None:
         before = self._head
         self._head = head
-        self._seen_at = self._clock.monotonic()
-        if self._failing:
-            self._failing = False
-            log.info("chain can be read again", block=head.block)
+        if self._chain_id == ARBITRUM_ONE and before is not None and head.block == before.block:
+            # Other chains, like those of tests, may make a block only when there is something to put into it.
+            if not self.is_fresh:
+                self._tell_trouble(ChainUnavailableError(f"the endpoint stands still at block {head.block}"))
+        else:
+            self._seen_at = self._clock.monotonic()
+            if self._failing:
+                self._failing = False
+                log.info("chain can be read again", block=head.block)
         if before is None or before.last_initialized_round != head.last_initialized_round:
             log.info("round", number=head.last_initialized_round, l1_block=head.l1_block, active=self._stands(head))
         elif self._stands(before) != self._stands(head):
@@ -187,7 +198,7 @@ class RoundWatch:
 
     @property
     def age_s(self) -> float:
-        """Seconds since the last good poll."""
+        """Seconds since the last good poll; on Arbitrum since the last one that found a new block."""
         return self._clock.monotonic() - self._seen_at
 
     @property
@@ -239,5 +250,5 @@ class RoundWatch:
         return self.head.pool_size
 
     async def is_active(self, orchestrator: Address) -> bool:
-        """Whether the recipient is active. Nobody else counts: for others we judge nothing."""
-        return orchestrator == self._recipient and self._stands(self.head)
+        """Whether the recipient is active. For others we judge nothing: tickets for them are refused as such."""
+        return orchestrator != self._recipient or self._stands(self.head)

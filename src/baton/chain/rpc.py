@@ -1,24 +1,30 @@
 """JSON-RPC to one Ethereum endpoint: batched reads with time limits, and errors that say what happened.
 
 Answers are a stranger's: their size, shape and numbers are checked before anything is believed. An endpoint's address
-often carries its key, so it is never shown.
+often carries its key, so it is never shown, not even where the endpoint itself says it: errors reach logs and peers.
 """
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import aiohttp
 
+from baton.kernel.redaction import HIDDEN
 from baton.payments.ports import ChainUnavailableError
 
-__all__ = ["Call", "CallRevertedError", "JsonRpc", "quantity"]
+__all__ = ["Call", "CallRevertedError", "JsonRpc", "briefly", "quantity"]
 
 _MAX_ANSWER_BYTES = 16 << 20
 _MAX_QUANTITY_CHARS = 66
+_MAX_WORD = 2**256 - 1
+_MAX_TEXT_CHARS = 300
+_LEAST_KEY_CHARS = 8
 _REVERTED = 3
 _OK = 200
 
@@ -41,6 +47,7 @@ class JsonRpc:
     def __init__(self, url: str, *, timeout_s: float = 10.0) -> None:
         """``timeout_s`` bounds each exchange as a whole."""
         self._url = url
+        self._hidden = _hidden(url)
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=min(timeout_s, 5.0))
         self._session: aiohttp.ClientSession | None = None
         self._last_id = 0
@@ -87,10 +94,10 @@ class JsonRpc:
         ]
         answer = await self._post(asked[0] if len(asked) == 1 else asked)
         rows = answer if isinstance(answer, list) else [answer]
-        by_id = {row.get("id"): row for row in rows if isinstance(row, dict)}
+        by_id = {row["id"]: row for row in rows if isinstance(row, dict) and isinstance(row.get("id"), int)}
         if isinstance(answer, dict) and "error" in answer and answer.get("id") is None:
-            raise _error(answer["error"])
-        return [_result(by_id.get(request["id"])) for request in asked]
+            raise self._error(answer["error"])
+        return [self._result(by_id.get(request["id"])) for request in asked]
 
     async def _post(self, document: object) -> Any:  # noqa: ANN401 -- JSON
         if self._session is None:
@@ -122,43 +129,55 @@ class JsonRpc:
             raise ChainUnavailableError(message)
         return answer
 
+    def _result(self, row: object) -> Any:  # noqa: ANN401 -- JSON
+        if not isinstance(row, dict):
+            return ChainUnavailableError("the endpoint left a call without an answer")
+        if row.get("error") is not None:
+            return self._error(row["error"])
+        if "result" not in row:
+            return ChainUnavailableError("the endpoint left a call without an answer")
+        return row["result"]
 
-def _result(row: object) -> Any:  # noqa: ANN401 -- JSON
-    if not isinstance(row, dict):
-        return ChainUnavailableError("the endpoint left a call without an answer")
-    if row.get("error") is not None:
-        return _error(row["error"])
-    if "result" not in row:
-        return ChainUnavailableError("the endpoint left a call without an answer")
-    return row["result"]
-
-
-_MAX_TEXT_CHARS = 300
-
-
-def _error(error: object) -> ChainUnavailableError:
-    """A node's error, its words cut short."""
-    code, text = None, ""
-    if isinstance(error, dict):
-        code, text = error.get("code"), str(error.get("message", ""))
-    shown = "".join(c if c.isprintable() else " " for c in text)[:_MAX_TEXT_CHARS]
-    if code == _REVERTED or "revert" in shown:
-        return CallRevertedError(shown)
-    return ChainUnavailableError(f"the endpoint says: {shown}")
+    def _error(self, error: object) -> ChainUnavailableError:
+        """A node's error, its words cut short and without the key in our address."""
+        code, text = None, ""
+        if isinstance(error, dict):
+            code, said = error.get("code"), error.get("message")
+            text = said if isinstance(said, str) else ""
+        for key in self._hidden:
+            text = text.replace(key, HIDDEN)
+        shown = "".join(c if c.isprintable() else " " for c in text[:_MAX_TEXT_CHARS])
+        if code == _REVERTED or "revert" in shown:
+            return CallRevertedError(shown)
+        return ChainUnavailableError(f"the endpoint says: {shown}")
 
 
-def quantity(value: object) -> int:
+def _hidden(url: str) -> tuple[str, ...]:
+    """What of an address may be a key: the password, and longer parts of user, path and query; the longest first."""
+    parts = urlsplit(url)
+    words = (parts.username or "", *parts.path.split("/"), *(value for _, value in parse_qsl(parts.query)))
+    found = {word for word in words if len(word) >= _LEAST_KEY_CHARS} | {parts.password or ""}
+    return tuple(sorted({*found, *map(unquote, found)} - {""}, key=len, reverse=True))
+
+
+def quantity(value: object, *, most: int = _MAX_WORD) -> int:
     """A number of the chain: hex text, or a plain number as some nodes send it.
 
     Raises:
-        ChainUnavailableError: neither, or below zero, or longer than a word.
+        ChainUnavailableError: neither, or below zero, or above ``most``.
     """
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
+    number = value if isinstance(value, int) and not isinstance(value, bool) else -1
     if isinstance(value, str) and value.startswith("0x") and len(value) <= _MAX_QUANTITY_CHARS:
-        try:
-            return int(value, 16)
-        except ValueError:
-            pass
-    message = f"no number: {value!r:.80}"
-    raise ChainUnavailableError(message)
+        with contextlib.suppress(ValueError):
+            number = int(value, 16)
+    if not 0 <= number <= most:
+        message = f"no number: {briefly(value)}"
+        raise ChainUnavailableError(message)
+    return number
+
+
+def briefly(value: object) -> str:
+    """A stranger's value for a log line: texts and small numbers themselves, of anything else its kind."""
+    if isinstance(value, str):
+        return repr(value[:_MAX_QUANTITY_CHARS])
+    return str(value) if isinstance(value, int) and abs(value) <= _MAX_WORD else type(value).__name__

@@ -30,11 +30,15 @@ __all__ = [
     "SetPrice",
     "TicketEntry",
     "TicketSecrets",
+    "writable",
 ]
 
 
 PIN_IDLE_S = 600.0
 """A price stays pinned while an account is used this often; after a longer pause the next ticket pins anew."""
+
+_LONGEST_FRACTION = 2**4096
+_FINE = 2**1024
 
 
 class ChainUnavailableError(BatonError):
@@ -75,10 +79,9 @@ class RoundView(Protocol):
         ...
 
     async def is_active(self, orchestrator: Address) -> bool:
-        """Whether an orchestrator is in the active set of the last initialized round.
+        """Whether our recipient is in the active set of the last initialized round, as last seen.
 
-        Raises:
-            ChainUnavailableError: it is not known and cannot be asked.
+        True of everybody else: tickets for others are refused as such, and nothing needs to be known of them.
         """
         ...
 
@@ -146,6 +149,17 @@ class AccountState:
     def pinned(self, now_s: float) -> Fraction | None:
         """The price that still binds new quotes, or None."""
         return self.price if now_s - self.touched_s <= PIN_IDLE_S else None
+
+
+def writable(balance_wei: Fraction) -> Fraction:
+    """A balance that a record can write: exact, until many prices have made its fraction longer than 4096 bits.
+
+    From there on it is less than 2**-1024 wei above, in favour of whoever pays. Else a fraction that grows with every
+    price an account has had could one day not be written, and work would be done that nobody debits.
+    """
+    if balance_wei.denominator <= _LONGEST_FRACTION:
+        return balance_wei
+    return Fraction(-(-balance_wei.numerator * _FINE // balance_wei.denominator), _FINE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,8 +128,14 @@ class Quoting:
         return QuotedTerms(self._recipient, rand_hash(number), terms)
 
     def _creation(self) -> tuple[int, bytes]:
-        """Round and hash that the contract will accept: a round whose hash is zero never is."""
+        """Round and hash that the contract will accept: a round whose hash is zero never is.
+
+        Raises:
+            QuoteError: there is none; no ticket of such terms could ever be paid.
+        """
         rounds = self._rounds
         if rounds.round_block_hash != _NO_HASH:
             return rounds.last_initialized_round, rounds.round_block_hash
+        if rounds.previous_round_block_hash == _NO_HASH:
+            raise QuoteError(QuoteError.BLIND, detail="no block hash of this round or the last")
         return rounds.last_initialized_round - 1, rounds.previous_round_block_hash

@@ -240,7 +240,7 @@ class Recipient:
         """The checks that come before any ticket is looked at; returns the expected price."""
         if payment.sender is None or payment.terms is None:
             raise PaymentError.sender_missing()
-        if not await self._may_receive(payment.terms.recipient):
+        if not await self._rounds.is_active(payment.terms.recipient):
             raise PaymentError.inactive(payment.terms.recipient, self._rounds.last_initialized_round)
         if payment.expected_price is None:
             raise PaymentError.no_price()
@@ -254,15 +254,6 @@ class Recipient:
                 raise PaymentError.sender_info(payment.sender, str(error)) from error
             check_sender(payment.sender, funds, last_initialized_round=self._rounds.last_initialized_round)
         return Fraction(wei, units)
-
-    async def _may_receive(self, recipient: Address) -> bool:
-        """Whether we are in the active set. Tickets for others are refused as such later on; nobody asks about them."""
-        if recipient != self._recipient:
-            return True
-        try:
-            return await self._rounds.is_active(recipient)
-        except ChainUnavailableError:
-            return True  # our own standing does not change because an endpoint is gone
 
     def _classes(self, sender: Address, wanted: tuple[Model, ...], override: Fraction | None) -> tuple[QuoteClass, ...]:
         """Classes of work under which a quote counts for this job: its own, and video's where both cost the same."""

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from baton.kernel.ids import Address
-from baton.payments.ports import AccountKey, AccountState, Applied, Debit, TicketEntry
+from baton.payments.ports import AccountKey, AccountState, Applied, Debit, TicketEntry, writable
 from baton.storage.database import Database
 from baton.storage.schema import ACCOUNTS, NONCES, TICKETS, TicketState
 from baton.storage.winners import winner_row
@@ -87,7 +87,7 @@ class AccountStore:
             before = self._held_row(connection, account, now)
             pinned = before.pinned(now)
             state = AccountState(
-                balance_wei=before.balance_wei + sum(fresh, _NOTHING),
+                balance_wei=writable(before.balance_wei + sum(fresh, _NOTHING)),
                 price=price if pinned is None else pinned,
                 ticket_ev_wei=fresh[-1],
                 touched_s=now,
@@ -104,7 +104,7 @@ class AccountStore:
             now = self._now()
             before = self._held_row(connection, debit.account, now)
             state = AccountState(
-                balance_wei=before.balance_wei - debit.amount_wei,
+                balance_wei=writable(before.balance_wei - debit.amount_wei),
                 price=before.price,
                 ticket_ev_wei=before.ticket_ev_wei,
                 touched_s=now,

@@ -176,7 +176,7 @@ def _parse(content: bytes, *, now: float) -> tuple[_Secret, ...]:
             )
             for row in document["secrets"][:_MAX_SECRETS]
         )
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return ()
     sound = (
         bool(found)

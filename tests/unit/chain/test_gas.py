@@ -18,6 +18,13 @@ def test_first_price_counts_whole_and_a_spike_little() -> None:
     assert 9_900 <= gas.price_wei <= 10_000
 
 
+def test_a_price_of_one_wei_is_left_again() -> None:
+    gas = GasAverage()
+    for price in (1, *[1000] * 60):
+        gas.take(price)
+    assert gas.price_wei > 900
+
+
 def test_the_least_price_is_a_floor() -> None:
     gas = GasAverage(least_wei=50)
     assert gas.price_wei == 50

@@ -384,22 +384,7 @@ def test_senders_that_leave_and_chains_that_are_silent() -> None:
             "orchestrator 0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F is inactive in round 3500, cannot process payments"
         )
         desk.rounds.inactive.clear()
-        desk.rounds.unknown = True
         assert (await desk.recipient.receive(payment, KEY)).error is None
-
-    with_desk(story)
-
-
-def test_nobody_asks_whether_others_are_active() -> None:
-    async def story(desk: Desk) -> None:
-        other = Address(bytes([5]) * 20)
-        desk.rounds.inactive.add(other)
-        payment = desk.gateway.pay(await desk.offer(), 1)
-        assert payment.terms is not None
-        foreign = replace(payment, terms=replace(payment.terms, recipient=other))
-        refused = (await desk.recipient.receive(foreign, KEY)).error
-        assert refused is not None
-        assert refused.text == "invalid ticket recipient"
 
     with_desk(story)
 
@@ -423,6 +408,17 @@ def test_a_round_without_hash_is_dated_back() -> None:
         terms = (await desk.offer()).terms.terms
         assert (terms.creation_round, terms.creation_round_block_hash) == (3499, bytes([8]) * 32)
         assert terms.expiration_block == 20_000_040
+
+    with_desk(story)
+
+
+@pytest.mark.parametrize("number", [0, 3500])
+def test_without_any_hash_there_are_no_terms_that_the_chain_would_never_pay(number: int) -> None:
+    async def story(desk: Desk) -> None:
+        desk.rounds.last_initialized_round = number
+        desk.rounds.round_block_hash = desk.rounds.previous_round_block_hash = bytes(32)
+        with pytest.raises(QuoteError, match="chain state is not available"):
+            await desk.offer()
 
     with_desk(story)
 

@@ -108,6 +108,7 @@ def test_a_file_others_could_read_is_closed_and_its_secret_retired(path: Path) -
         b'{"version":1,"secrets":[{"secret":"00","created_at":0,"retired_at":null}]}',
         b'{"version":1,"secrets":[{"secret":"%s","created_at":0,"retired_at":5}]}' % (b"ab" * 32),
         b'{"version":1,"secrets":[{"secret":"%s","created_at":"x","retired_at":null}]}' % (b"ab" * 32),
+        b'{"version":1,"secrets":[{"secret":"%s","created_at":%s,"retired_at":null}]}' % (b"ab" * 32, b"9" * 400),
         b'{"version":1,"secrets":{}}',
         b"[" * 60_000,
         b" " * 70_000,
