@@ -55,6 +55,8 @@ def test_people_are_the_same_everywhere() -> None:
         {"chain_id": 0},
         {"block_time_s": 0.0},
         {"l1_block_time_s": -1.0},
+        {"l1_block_time_s": float("nan")},
+        {"block_time_s": float("inf")},
         {"orchestrators": -1},
         {"accounts": 10_000},
         {"reward_cut": 1_000_001},
@@ -63,7 +65,7 @@ def test_people_are_the_same_everywhere() -> None:
     ],
     ids=str,
 )
-def test_options_that_cannot_work_are_refused(wrong: dict[str, int]) -> None:
+def test_options_that_cannot_work_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"must|at least|after|at most|between|more"):
         DevnetOptions(**wrong)  # type: ignore[arg-type]  # each is one field with a wrong value
 
