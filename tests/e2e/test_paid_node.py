@@ -1,5 +1,6 @@
 """A node on a chain, as its operator and a paying gateway see it: contracts, tickets, winners, restarts."""
 
+import asyncio
 import json
 import sqlite3
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 from eth_account import Account
 
-from baton.devnet import Devnet
+from baton.devnet import Devnet, DevnetOptions, running_devnet
 from tests.clips import make_segments
 from tests.e2e.commands import ROOT, environment
 from tests.node import Node, running_node
@@ -165,3 +166,17 @@ def test_a_chain_that_cannot_be_read_ends_the_start(
     ):
         pass
     assert reason in str(ended.value)
+
+
+def test_a_public_chain_under_a_private_name_is_refused(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running_devnet(DevnetOptions(chain_id=42161)) as public:
+            await asyncio.to_thread(start, public)
+
+    def start(public: Devnet) -> None:
+        expected = pytest.raises(AssertionError, match="ended with 8 before it was ready")
+        with expected as ended, paid_node(public, tmp_path):
+            pass
+        assert "--eth-url leads to Arbitrum One" in str(ended.value)
+
+    run(story(), deadline_s=60)

@@ -5,6 +5,7 @@ Runs inside a real engine child. ``comment`` of the request names the attempts, 
 
 import ctypes
 import json
+import math
 import os
 import resource
 import signal
@@ -12,9 +13,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
+from av.video.frame import VideoFrame
+
 from baton.kernel.errors import Text, TranscodeError
+from baton.media.engine.signatures import PerceptualHash
 from baton.media.job import EncoderTuning, EngineReport, TranscodeOutput, TranscodeRequest
 
 _IO_URING_SETUP = 425
@@ -151,6 +156,18 @@ def _by_program(code: str) -> str:
     return done.stdout
 
 
+def _sign(aim: str) -> str:
+    """What the program that computes perceptual hashes says; it is told to say its limits."""
+    picture = VideoFrame(64, 64, "yuv420p")
+    picture.pts, picture.time_base = 0, Fraction(1, 25)
+    making = PerceptualHash(deadline_s=math.inf, program=aim)
+    making.take(picture)
+    making.end()
+    making.result(ticks_per_s=90_000)
+    making.discard()
+    return making.trouble
+
+
 def _trace(aim: str) -> str:
     _call("ptrace", 16, int(aim), 0, 0)
     return ""
@@ -213,6 +230,7 @@ _ATTEMPTS: dict[str, Callable[[str], str]] = {
     "kill": _kill,
     "kill by program": _kill_by_program,
     "read by program": _read_by_program,
+    "sign": _sign,
     "trace": _trace,
     "memory": _memory,
     "environment": _environment,

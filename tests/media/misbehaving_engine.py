@@ -12,8 +12,9 @@ import sys
 import time
 from pathlib import Path
 
+from baton.kernel.capabilities import Capability
 from baton.kernel.errors import Text, TranscodeError
-from baton.media.job import EncoderTuning, EngineReport, RenditionOutput, TranscodeOutput, TranscodeRequest
+from baton.media.job import Choice, EncoderTuning, EngineReport, RenditionOutput, TranscodeOutput, TranscodeRequest
 from baton.media.messages import Accepted, Hello, encode
 
 
@@ -44,6 +45,21 @@ def probe_nothing(tuning: EncoderTuning) -> EngineReport:
     del tuning
     return EngineReport(
         capability_ids=(), refused=((0, "no such call"), (1, "no such call")), engine="odd", encoders=()
+    )
+
+
+def probe_by_turns(tuning: EncoderTuning) -> EngineReport:
+    """The next word in the file that ``PROBES`` names says what works: ``hevc`` too, ``h264`` alone, or ``nothing``.
+
+    Like the real one it tries nothing that is not wanted.
+    """
+    script = Path(os.environ["PROBES"])
+    word, _, rest = script.read_text(encoding="ascii").partition(" ")
+    script.write_text(rest, encoding="ascii")
+    hevc = word == "hevc" and tuning.hevc_encoding is not Choice.OFF
+    works = () if word == "nothing" else (Capability.H264, Capability.HEVC_ENCODE)[: 1 + hevc]
+    return EngineReport(
+        capability_ids=tuple(map(int, works)), refused=(), engine="odd", encoders=("libodd", "libodder")[: len(works)]
     )
 
 

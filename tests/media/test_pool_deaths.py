@@ -113,6 +113,28 @@ def test_content_that_kills_twice_is_unrecoverable_and_then_refused_without_a_ch
     asyncio.run(story())
 
 
+def test_what_died_while_its_device_was_broken_is_held_against_nobody(tmp_path: Path) -> None:
+    """And what died before that still is."""
+
+    async def story() -> None:
+        clock = ManualClock()
+        async with running(make_pool(clock=clock)) as pool:
+            for content, stream in ((b"bad", "bad"), (b"unlucky", "unlucky")):
+                clock.advance(10)
+                with pytest.raises(TranscodeError):
+                    await order(pool, "crash", folder_for(tmp_path), content=content, stream=stream)
+            for number in range(2):
+                with pytest.raises(TranscodeError):
+                    await order(pool, "crash", folder_for(tmp_path), content=b"%d" % number, stream="unlucky")
+            assert await _text_of(order(pool, "fine 1", folder_for(tmp_path), stream="unlucky")) == "TranscoderStopped"
+            pool.renew(blameless_since_s=clock.monotonic() - 1, displace=False)
+            assert await count(order(pool, "fine 1", folder_for(tmp_path), content=b"unlucky", stream="unlucky")) == 1
+            again = order(pool, "fine 1", folder_for(tmp_path), content=b"bad", stream="other")
+            assert await _text_of(again) == Text.UNRECOVERABLE
+
+    asyncio.run(story())
+
+
 def test_a_stream_that_keeps_killing_is_sent_elsewhere_for_a_while(tmp_path: Path) -> None:
     async def story() -> None:
         metrics, clock = CountingMetrics(), ManualClock()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from baton.kernel.capabilities import Capability
 from baton.kernel.errors import CapacityError, ExitCode, StartError, Text, TranscodeError
 from baton.kernel.profiles import PRESETS
 from baton.media.job import Choice, EncoderTuning, EngineReport, TranscodeRequest
@@ -282,6 +283,28 @@ def test_a_probe_tells_what_the_engine_found() -> None:
         assert child_pids() == set()
 
     asyncio.run(story())
+
+
+def test_what_failed_in_a_later_probe_is_tried_again_by_the_next(tmp_path: Path) -> None:
+    """A device that proved HEVC once and failed with it under strain would stay out of use for good otherwise."""
+    script = tmp_path / "probes"
+    script.write_text("nothing hevc h264 hevc", encoding="ascii")
+    command = dataclasses.replace(
+        ODD, probe="tests.media.misbehaving_engine:probe_by_turns", environment=(("PROBES", str(script)),)
+    )
+
+    async def story() -> list[tuple[int, ...]]:
+        pool = make_pool(command=command)
+        await pool.start()
+        try:
+            with pytest.raises(StartError):
+                await pool.probe()
+            return [(await pool.probe()).capability_ids for _ in range(3)]
+        finally:
+            await pool.stop()
+
+    both = (Capability.H264, Capability.HEVC_ENCODE)
+    assert asyncio.run(story()) == [both, both[:1], both]
 
 
 @pytest.mark.parametrize(

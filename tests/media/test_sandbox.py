@@ -164,6 +164,20 @@ def test_a_child_may_still_arrange_its_own_affairs(grounds: Grounds) -> None:
 
 
 @confined
+def test_the_program_that_computes_hashes_is_limited_in_a_cell(grounds: Grounds) -> None:
+    """Memory in KiB, processor time in seconds, and what it may write in blocks of 512 bytes, soft and hard."""
+    programs = grounds.root / "programs"
+    programs.mkdir()
+    limits = " ".join(f"$(ulimit -{kind} -{what})" for what in "vtf" for kind in "SH")
+    (programs / "signs").write_text(f"#!/bin/sh\necho {limits} >&2\nexit 3\n", encoding="ascii")
+    (programs / "signs").chmod(0o700)
+    cell = replace(grounds.cell, readable=(*grounds.cell.readable, str(programs)))
+    assert attempt(grounds, ("sign", programs / "signs"), cell=cell) == [
+        "done the FFmpeg program ended with 3: 4194304 4194304 300 300 131072 131072"
+    ]
+
+
+@confined
 def test_no_datagram_reaches_a_local_service(grounds: Grounds) -> None:
     """The service manager listens to datagrams of the node's user."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:

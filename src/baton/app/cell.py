@@ -42,7 +42,8 @@ def engine_cell(settings: Settings, data_dir: DataDir) -> Cell | None:
         readable=(*trees_of_the_interpreter(unless_above=secret), *engine.paths),
         named=(str(data_dir.work),),
         writable=(str(data_dir.folder(_TEMP)),),
-        devices=engine.paths,
+        # A library that a child could change is one that the node may load.
+        devices=tuple(path for path in engine.paths if path.startswith("/dev/")),
     )
     shown = [str(path) for path in secret if cell.shows(path)]
     if shown and engine.sandbox is SandboxMode.REQUIRE:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
 
 import structlog
@@ -14,7 +15,7 @@ from baton.app.record import database_place, is_shared, reference_database, tick
 from baton.app.ticket_gauges import TicketGauges
 from baton.chain.contracts import find_contracts
 from baton.chain.gas import GasAverage
-from baton.chain.rounds import RoundWatch
+from baton.chain.rounds import ARBITRUM_ONE, RoundWatch
 from baton.chain.rpc import JsonRpc, quantity
 from baton.chain.senders import SenderFundsCache
 from baton.config.model import Settings
@@ -44,6 +45,7 @@ log = structlog.get_logger("baton.app")
 _TIDY_EVERY_S = 60.0
 _CLOSE_S = 10.0
 _RPC_TIMEOUT_S = 10.0
+_PUBLIC_CHAINS = MappingProxyType({1: "Ethereum", ARBITRUM_ONE: "Arbitrum One"})
 
 
 class Money(Protocol):
@@ -206,6 +208,10 @@ async def _open(
     payments = settings.payments
     recipient = address_from_hex(payments.recipient_hex) if payments.recipient_hex else signer.address
     chain_id = quantity(await rpc.call("eth_chainId"))
+    if chain_id in _PUBLIC_CHAINS:
+        # Names of public networks are refused by the settings; a private name does not make their money less real.
+        message = f"--eth-url leads to {_PUBLIC_CHAINS[chain_id]}, and winners cannot be redeemed yet by this version"
+        raise StartError(message, exit_code=ExitCode.CHAIN)
     contracts = await find_contracts(rpc, address_from_hex(settings.chain.controller_hex))
     gas = GasAverage(least_wei=settings.chain.min_gas_price_wei)
     rounds = RoundWatch(

@@ -105,6 +105,7 @@ class EnginePool:
         self.device = device
         self._limits = limits or PoolLimits()
         self._tuning = tuning
+        self._is_narrowed = False
         self._memory_limit_bytes = memory_limit_bytes
         self._recycle_after_jobs = recycle_after_jobs
         self._clock = clock
@@ -189,8 +190,10 @@ class EnginePool:
                     break
                 continue
             if isinstance(answer, EngineReport):
-                self._tuning = _narrowed(self._tuning, answer)
-                return _something_works(answer)
+                report = _something_works(answer)
+                if not self._is_narrowed:  # later probes try the same again, whatever failed meanwhile
+                    self._tuning, self._is_narrowed = _narrowed(self._tuning, report), True
+                return report
             reason = f"{answer.text}: {answer.detail}"
             break
         raise _does_not_work(reason)

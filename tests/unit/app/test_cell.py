@@ -30,11 +30,12 @@ def test_children_get_the_spool_by_name_and_an_empty_temp_folder(kernel: pytest.
     del kernel
     (tmp_path / "engine-temp" / "left").mkdir(parents=True)
     with DataDir.acquire(tmp_path) as data_dir:
-        cell = engine_cell(settings(tmp_path, "--engine-paths", "/dev/dri,/dev/mine*"), data_dir)
+        cell = engine_cell(settings(tmp_path, "--engine-paths", "/dev/dri,/dev/mine*,/opt/codecs"), data_dir)
     assert cell is not None
     assert cell.named == (str(tmp_path / "work"),)
     assert cell.writable == (str(tmp_path / "engine-temp"),)
-    assert cell.devices == ("/dev/dri", "/dev/mine*")
+    assert cell.devices == ("/dev/dri", "/dev/mine*"), "a folder of programs is read, not written"
+    assert {"/opt/codecs", "/dev/dri"} <= set(cell.readable)
     assert list((tmp_path / "engine-temp").iterdir()) == []
     assert (tmp_path / "engine-temp").stat().st_mode & 0o777 == 0o700
     assert not any(tmp_path.is_relative_to(tree) for tree in cell.readable)

@@ -504,6 +504,20 @@ def test_a_changed_input_starts_afresh_on_the_least_loaded_device() -> None:
     run(acted(rig, act))
 
 
+def test_a_stream_that_moves_is_let_go_of_where_it_was() -> None:
+    rig = Rig()
+
+    async def act(rig: Rig) -> None:
+        for session in ("1", "2", "3"):
+            await rig.segment(session)
+        rig.devices.end_session(SessionId("2"))
+        await rig.segment("3", reinit=True)
+        assert (rig.engines["a"].did, rig.engines["b"].did) == (["1", "3"], ["2", "3"])
+        assert (rig.engines["a"].released, rig.engines["b"].released) == (["3"], ["2"])
+
+    run(acted(rig, act))
+
+
 def test_a_continued_session_keeps_its_device_although_there_is_no_room() -> None:
     rig = Rig(limits=DeviceLimits(sessions=1))
 

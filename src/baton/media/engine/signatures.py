@@ -11,7 +11,6 @@ memory; its time, memory and output are bounded. When it fails, the rendition go
 
 import fcntl
 import os
-import resource
 import select
 import subprocess  # the program of an installed package with arguments of our own, see ``_command``
 from contextlib import suppress
@@ -35,6 +34,12 @@ _MEMORY_BYTES = 4 << 30
 _CPU_S = 300
 _OUTPUT_BYTES = 64 << 20
 _PIPE_BYTES = 1 << 20
+_SHELL = "/bin/sh"
+_LIMITED = (
+    f"ulimit -v {_MEMORY_BYTES >> 10} && ulimit -t {_CPU_S} && ulimit -f {_OUTPUT_BYTES >> 9} && " + 'exec "$0" "$@"'
+)
+"""In its cell an engine may set limits of nobody but itself, and code of ours between fork and exec could wait forever
+for a lock that another thread held. So a shell sets its own limits and becomes the program."""
 _WORDS_BYTES = 300
 _TROUBLE_CHARS = 1000
 
@@ -140,11 +145,8 @@ class _Run:
                 stdout=subprocess.DEVNULL,
                 stderr=self._words,
                 pass_fds=(self._output.fileno(),),
-                # In its cell an engine may set limits of nobody but itself, so the program sets its own before it
-                # begins. Between fork and exec nothing is imported and no lock is taken.
-                preexec_fn=_limit_itself,  # noqa: PLW1509 -- see above
             )
-        except (OSError, subprocess.SubprocessError) as error:
+        except OSError as error:
             self._words.close()
             self._output.close()
             message = f"{program}: {error}"
@@ -222,16 +224,9 @@ class _Run:
                 fcntl.fcntl(self._process.stdin.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
-def _limit_itself() -> None:
-    """Bound what this process may take; runs in the program's process before it begins."""
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (_OUTPUT_BYTES, _OUTPUT_BYTES))
-
-
 def _command(program: str, first: VideoFrame, *, output_fd: int) -> list[str]:
     return [
-        *(program, "-nostdin", "-hide_banner", "-loglevel", "error", "-filter_threads", "1"),
+        *(_SHELL, "-c", _LIMITED, program, "-nostdin", "-hide_banner", "-loglevel", "error", "-filter_threads", "1"),
         *("-protocol_whitelist", "pipe", "-probesize", "32", "-f", "rawvideo", "-pixel_format", first.format.name),
         *("-video_size", f"{first.width}x{first.height}", "-i", "pipe:0"),
         *("-vf", f"signature=filename=/proc/self/fd/{output_fd}", "-fps_mode", "passthrough", "-f", "null", "-"),

@@ -92,11 +92,6 @@ class OpenEncoder:
         return self._stream
 
     @property
-    def size_px(self) -> tuple[int, int]:
-        """What it encodes."""
-        return self._context.width, self._context.height
-
-    @property
     def lead_in_frames(self) -> int:
         """Packets that it puts before the time of the first frame, at most."""
         return self._lead_in_frames
