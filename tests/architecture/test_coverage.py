@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,12 @@ def test_every_required_row_is_there_once() -> None:
     ids = [row["id"] for row in rows()]
     assert sorted(REQUIRED - set(ids)) == []
     assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("item", range(1, 26))
+def test_every_better_place_of_payments_has_a_row(item: int) -> None:
+    name = re.compile(rf"payments/18[./]{item}(?![0-9])")
+    assert any(name.match(row["id"]) for row in rows())
 
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: row["id"])

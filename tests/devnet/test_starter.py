@@ -15,7 +15,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from baton.devnet import Accounts, Devnet, DevnetError, DevnetOptions, RpcError, running_devnet
+from baton.devnet import Accounts, Devnet, DevnetError, DevnetOptions, RpcError, jsonrpc, running_devnet
+from baton.devnet import anvil as devnet_anvil
 from baton.devnet import tools as devnet_tools
 from baton.devnet.accounts import account
 from baton.devnet.jsonrpc import Rpc
@@ -55,6 +56,8 @@ def test_people_are_the_same_everywhere() -> None:
         {"chain_id": 0},
         {"block_time_s": 0.0},
         {"l1_block_time_s": -1.0},
+        {"l1_block_time_s": float("nan")},
+        {"block_time_s": float("inf")},
         {"orchestrators": -1},
         {"accounts": 10_000},
         {"reward_cut": 1_000_001},
@@ -63,7 +66,7 @@ def test_people_are_the_same_everywhere() -> None:
     ],
     ids=str,
 )
-def test_options_that_cannot_work_are_refused(wrong: dict[str, int]) -> None:
+def test_options_that_cannot_work_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"must|at least|after|at most|between|more"):
         DevnetOptions(**wrong)  # type: ignore[arg-type]  # each is one field with a wrong value
 
@@ -174,6 +177,23 @@ def test_death_of_the_chain_ends_what_relies_on_it() -> None:
             pytest.fail(f"the body went on without {devnet.control_url}")
 
     with pytest.raises(DevnetError, match="anvil ended"):
+        run(scenario(), deadline_s=40)
+
+
+def test_chain_that_stands_still_is_given_up_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    need_npm()
+    monkeypatch.setattr(devnet_anvil, "_STOP_TIMEOUT_S", 0.1)  # it cannot hear SIGTERM
+
+    async def scenario() -> None:
+        before = set(anvils(os.getpid()))
+        async with running_devnet(DevnetOptions(l1_block_time_s=0.05), cache=CACHE) as devnet:
+            monkeypatch.setattr(jsonrpc, "_TIMEOUT_S", 0.5)
+            (chain,) = set(anvils(os.getpid())) - before
+            os.kill(chain, signal.SIGSTOP)
+            await asyncio.Event().wait()
+            pytest.fail(f"the body went on without {devnet.control_url}")
+
+    with pytest.raises(DevnetError, match="the chain does not answer: TimeoutError"):
         run(scenario(), deadline_s=40)
 
 

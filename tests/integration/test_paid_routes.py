@@ -243,6 +243,7 @@ ADDRESS = "0x" + "ab" * 20
         (b"", 400, None),
         (b"\xff\xfe", 400, None),
         (b"[" * 100_000, 400, None),
+        (b" " * ((1 << 20) + 1), 400, "http: request body too large"),
         ([], 400, None),
         ({}, 400, "invalid sender"),
         ({"sender": "", "manifest_id": "x"}, 400, "invalid sender"),
@@ -255,6 +256,7 @@ ADDRESS = "0x" + "ab" * 20
         ({"sender": ADDRESS, "manifest_id": "x"}, 409, "fixed price not found for session"),
         ({"sender": ADDRESS[2:], "manifest_id": "\ud800"}, 409, "fixed price not found for session"),
     ],
+    ids=lambda value: str(value)[:40],
 )
 @BOTH_PROTOCOLS
 def test_questions_that_have_no_answer(

@@ -11,7 +11,7 @@ from tests.integration.paid import EV_WEI, ME, Chain, PaidPort, Till, paid_port
 from tests.integration.paid_fixtures import PAID
 from tests.node import eventually
 from tests.peer.gateway import PeerGateway
-from tests.peer.paying import expected_value, price_of
+from tests.peer.paying import expected_value, payment_for, price_of
 from tests.peer.segments import make_profile, preset
 
 pytestmark = [pytest.mark.node]
@@ -169,6 +169,18 @@ def test_restart_costs_no_credit_and_no_session(tmp_path: Path) -> None:
         short = again.prepare()
         assert short.tickets
         assert again.send(short.payment).error == ""
+
+
+def test_credit_from_before_a_restart_buys_work_without_another_ticket(tmp_path: Path) -> None:
+    chain = Chain()
+    with paid_port(tmp_path, chain=chain) as port, PeerGateway(port.url) as gateway:
+        till = Till.opened(port, gateway)
+        assert till.send(payment_for(till.session.info, [1, 2, 3], key=gateway.key)).error == ""
+        before, key = till.balance, gateway.key
+    with paid_port(tmp_path, chain=chain) as port, PeerGateway(port.url, key=key) as gateway:
+        again = Till(port, gateway, till.session, seq=till.seq)
+        assert again.send(None).error == ""
+        assert again.balance == before - 1000 * 1212
 
 
 def test_what_many_gateways_pay_at_once_is_all_booked(port: PaidPort) -> None:

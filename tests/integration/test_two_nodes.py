@@ -161,12 +161,15 @@ def test_both_work_at_once_and_every_wei_adds_up(told: Told) -> None:
 
 
 def test_unpaid_winnings_count_at_both(told: Told) -> None:
-    async def story(one: Node, two: Node, _clock: ManualClock) -> None:
+    async def story(one: Node, two: Node, clock: ManualClock) -> None:
         for node in (one, two):
             node.economics = type(node.economics)(ev_wei=EV_WEI, redeem_gas=1, max_face_value_wei=EV_WEI + 1)
+        assert await two.recipient.exposure.outstanding_wei(WHO) == 0
         receipt = await one.recipient.receive(GATEWAY.pay(await one.recipient.offer(WHO, KEY), *range(1, 101)), KEY)
         assert receipt.winners > 80
         assert await two.tickets.outstanding() == (receipt.winners, receipt.winners * (EV_WEI + 1))
         assert await two.store.outstanding_wei(WHO) == receipt.winners * (EV_WEI + 1)
+        clock.advance(2)  # a node that shares its record believes its memory for a second
+        assert await two.recipient.exposure.outstanding_wei(WHO) == receipt.winners * (EV_WEI + 1)
 
     told(story)

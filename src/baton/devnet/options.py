@@ -4,6 +4,7 @@ LPT and ETH amounts are whole numbers of 1e-18 (wei). Cuts and shares: 1,000,000
 Arbitrum One (chain.md 1.3) with shorter rounds.
 """
 
+import math
 from dataclasses import dataclass
 
 __all__ = ["ETHER_WEI", "DevnetOptions"]
@@ -78,8 +79,8 @@ class DevnetOptions:
             for text, wrong in (
                 ("the port must lie between 0 and 65535", not 0 <= self.port <= _MAX_PORT),
                 ("the chain id must be positive", self.chain_id <= 0),
-                ("the block time must be positive", self.block_time_s is not None and self.block_time_s <= 0),
-                ("the L1 block time must be positive", self.l1_block_time_s is not None and self.l1_block_time_s <= 0),
+                ("the block time must be positive", not _is_time(self.block_time_s)),
+                ("the L1 block time must be positive", not _is_time(self.l1_block_time_s)),
                 (f"a round has at least {_MIN_ROUND_LENGTH} L1 blocks", self.round_length < _MIN_ROUND_LENGTH),
                 ("the L1 clock starts after the first round", self.l1_start_block < 2 * self.round_length),
                 ("a share lies between 0 and 1000000", not self._shares_are_shares),
@@ -103,3 +104,8 @@ class DevnetOptions:
     def first_l1_block(self) -> int:
         """Where the L1 clock begins: the start of a round."""
         return self.l1_start_block - self.l1_start_block % self.round_length
+
+
+def _is_time(seconds: float | None) -> bool:
+    """Whether something can happen that often; whoever writes ``nan`` is told so too."""
+    return seconds is None or 0 < seconds < math.inf

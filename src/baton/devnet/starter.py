@@ -95,6 +95,6 @@ async def _beat(devnet: Devnet, l1_block_time_s: float) -> None:
                 log.info("round initialized", round=await devnet.initialize_round())
         except RpcError as error:
             log.warning("devnet clock missed a beat", reason=error.message)  # paused, or rewound under our hands
-        except aiohttp.ClientError as error:
-            message = f"the chain does not answer: {error}"
+        except (aiohttp.ClientError, TimeoutError) as error:
+            message = f"the chain does not answer: {str(error) or type(error).__name__}"
             raise DevnetError(message) from error

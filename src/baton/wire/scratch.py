@@ -6,6 +6,7 @@ every TLS record as an object of its own, joined once more on the way.
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from typing import Final
 
 __all__ = ["SCRATCH_BYTES", "ScratchProtocol", "new_scratch"]
@@ -19,7 +20,7 @@ def new_scratch() -> memoryview:
     return memoryview(bytearray(SCRATCH_BYTES))
 
 
-class ScratchProtocol(asyncio.BufferedProtocol):
+class ScratchProtocol(asyncio.BufferedProtocol, ABC):
     """A protocol that looks at what came in while it is still in the port's buffer."""
 
     def __init__(self, scratch: memoryview) -> None:
@@ -35,6 +36,6 @@ class ScratchProtocol(asyncio.BufferedProtocol):
         """Bytes are there."""
         self.data_received(self._scratch[:nbytes])
 
+    @abstractmethod
     def data_received(self, data: bytes | memoryview) -> None:
         """Bytes of the client. They are gone when this returns: keep copies."""
-        raise NotImplementedError

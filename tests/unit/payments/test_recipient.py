@@ -493,12 +493,16 @@ def test_no_ticket_is_credited_twice_whenever_nonces_are_forgotten(late: int) ->
 
 def test_idle_accounts_and_expired_quotes_are_forgotten() -> None:
     async def story(desk: Desk) -> None:
-        await desk.recipient.receive(desk.gateway.pay(await desk.offer(), 1), KEY)
+        payment = desk.gateway.pay(await desk.offer(), 1)
+        await desk.recipient.receive(payment, KEY)
         desk.clock.advance(3601)
         desk.rounds.last_seen_l1_block += 1000
         await desk.recipient.tidy(idle_s=3600)
         assert len(desk.recipient.ledger) == 0
         assert await desk.store.nonces() == ()
+        again = await desk.recipient.receive(payment, KEY)
+        assert again.error is not None
+        assert again.error.fault is Fault.EXPIRED, "memory has forgotten the nonce too, else it were already seen"
 
     with_desk(story)
 

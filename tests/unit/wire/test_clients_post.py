@@ -5,9 +5,11 @@ import dataclasses
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from types import SimpleNamespace
 
 import pytest
 from structlog.testing import capture_logs
+from yarl import URL
 
 from baton.jobs.messages import ObjectStoreKind, ObjectStoreOffer
 from baton.jobs.ports import StoreError
@@ -271,6 +273,25 @@ def test_a_redirect_to_another_place_is_followed_and_judged(monkeypatch: pytest.
                 assert bucket.refusals  # it got there, with credentials that are not its own
 
         run(story())
+
+
+def test_a_redirect_leads_to_no_unprotected_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    class Session:
+        @asynccontextmanager
+        async def post(self, target: URL, **_: object) -> AsyncIterator[SimpleNamespace]:
+            asked.append(str(target))
+            yield SimpleNamespace(status=307, headers={"Location": "http://b.example/"})
+
+    async def story() -> None:
+        async with poster() as client:
+            monkeypatch.setattr(client, "_connected", Session)
+            with refused_with("redirect to an unprotected address"):
+                await post(client, at("https://b.example"))
+
+    run(story())
+    assert len(asked) == 1
 
 
 def test_redirects_end() -> None:
