@@ -14,7 +14,7 @@ from hashlib import sha256
 
 from baton.kernel.crypto import keccak256
 from baton.kernel.ids import Address
-from baton.payments.ticket import HASH_BYTES, MAX_WORD
+from baton.payments.ticket import HASH_BYTES, MAX_WORD, expected_value_wei
 
 __all__ = ["TRANSCODING", "QuoteClass", "Terms", "model_class", "recipient_rand"]
 
@@ -56,6 +56,11 @@ class Terms:
     creation_round: int
     creation_round_block_hash: bytes
     quote_class: QuoteClass = TRANSCODING
+
+    @property
+    def expected_value_wei(self) -> Fraction:
+        """What a ticket of these terms is worth on average, exactly."""
+        return expected_value_wei(self.face_value_wei, self.win_prob)
 
     @property
     def is_well_formed(self) -> bool:

@@ -1,7 +1,7 @@
 """Balances and holds: what every gateway has paid in advance, and how much of it is spoken for (payments.md 6).
 
-Amounts are exact. They change only by what the record returned, so memory never says more than the disk. A hold is the
-estimated cost of work that was admitted and is not settled; what is held cannot pay for anything else.
+Amounts are exact. They change only by what the record returned, so memory never says more than the disk. A hold is what
+a gateway pays ahead for work, kept from its admission until it is settled; what is held cannot pay for anything else.
 
 Work may cost more than its estimate: renditions keep the shape of their source. A gateway learns of that from the
 answer and pays it with its next segment, but what it sent before cannot know. For that long such a debt is tolerated,
@@ -34,6 +34,9 @@ class Hold:
     number: int
     account: AccountKey
     amount_wei: Fraction
+    """Held: the cost or one ticket's worth, whichever is more."""
+    cost_wei: Fraction
+    """Estimated, for the work as it was declared."""
     price: Fraction
 
 
@@ -41,7 +44,7 @@ class Hold:
 class _Account:
     state: AccountState
     least_ev_wei: Fraction
-    """Of all tickets accepted so far: terms with another expected value may still be on their way."""
+    """Of all tickets accepted so far, 0 before the first: those under terms from before a restart may be worth less."""
     held_wei: Fraction = Fraction(0)
     holds: dict[int, Hold] = field(default_factory=dict)
     overruns: deque[tuple[float, Fraction]] = field(default_factory=lambda: deque(maxlen=_TOLERATED_SEGMENTS))
@@ -88,6 +91,7 @@ class Ledger:
     def __init__(self) -> None:
         """Empty; ``learn`` fills it from the record."""
         self._accounts: dict[AccountKey, _Account] = {}
+        self._least_told_wei: Fraction | None = None
         self._last_hold = 0
 
     def __len__(self) -> int:
@@ -98,6 +102,11 @@ class Ledger:
         """The accounts as they are now, for whoever wants to look at them."""
         return LedgerCopy(list(self._accounts.items()))
 
+    def told(self, *, ticket_ev_wei: Fraction) -> None:
+        """Terms with tickets of this expected value were told: who holds them by now pays no more ahead."""
+        if self._least_told_wei is None or ticket_ev_wei < self._least_told_wei:
+            self._least_told_wei = ticket_ev_wei
+
     def learn(self, key: AccountKey, state: AccountState) -> None:
         """What the record says about an account now."""
         account = self._accounts.get(key)
@@ -105,7 +114,7 @@ class Ledger:
             self._accounts[key] = _Account(state, state.ticket_ev_wei)
         else:
             account.state = state
-            account.least_ev_wei = min(account.least_ev_wei, state.ticket_ev_wei)
+            account.least_ev_wei = min(account.least_ev_wei or state.ticket_ev_wei, state.ticket_ev_wei)
 
     def state(self, key: AccountKey) -> AccountState | None:
         """The account as last learned, or None."""
@@ -123,22 +132,27 @@ class Ledger:
         return account.state.balance_wei - account.held_wei if account is not None else Fraction(0)
 
     def hold(self, key: AccountKey, *, units: int, price: Fraction, now: float) -> Hold | None:
-        """Hold the cost of ``units`` of work; None when the account does not cover it.
+        """Hold what ``units`` of work cost or one ticket's worth, the more; None when the account does not cover it.
 
-        It must cover the cost and one ticket, whichever is more: that is what gateways pay ahead (payments.md 16 step
-        5), so an honest one always passes. ``now`` is monotonic seconds.
+        That is what gateways pay ahead for every segment under way, and reserve (payments.md 16 step 5), so an honest
+        one always passes; and work whose estimate is nothing still cannot run twice on one ticket. One ticket's worth
+        is the smallest that the gateway may know of: of any terms told since the start, or of tickets accepted in this
+        session under terms from before. ``now`` is monotonic seconds.
         """
         cost_wei = price * units
         account = self._accounts.get(key)
         if account is None:
             return None
-        needed_wei = max(cost_wei, account.least_ev_wei)
+        ticket_wei = account.least_ev_wei
+        if self._least_told_wei is not None:
+            ticket_wei = min(ticket_wei, self._least_told_wei)
+        needed_wei = max(cost_wei, ticket_wei)
         if account.state.balance_wei - account.held_wei + account.tolerated_wei(now) < needed_wei:
             return None
         self._last_hold += 1
-        hold = Hold(self._last_hold, key, cost_wei, price)
+        hold = Hold(self._last_hold, key, needed_wei, cost_wei, price)
         account.holds[hold.number] = hold
-        account.held_wei += cost_wei
+        account.held_wei += needed_wei
         return hold
 
     def settled(self, hold: Hold, *, amount_wei: Fraction, now: float) -> None:
@@ -146,7 +160,7 @@ class Ledger:
         account = self._accounts.get(hold.account)
         if account is None or not self.end(hold):
             return
-        beyond_wei = min(amount_wei - hold.amount_wei, hold.amount_wei * _TOLERATED_ESTIMATES)
+        beyond_wei = min(amount_wei - hold.amount_wei, hold.cost_wei * _TOLERATED_ESTIMATES)
         if beyond_wei > 0:
             account.overruns.append((now, beyond_wei))
 

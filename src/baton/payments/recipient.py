@@ -160,7 +160,9 @@ class Recipient:
             price = self._quoting.price(base, quote_class, max_float_wei=float_wei)
         else:
             price = PriceQuote(to_wire(pinned), quote_class)
-        return Offer(price, self._quoting.terms(sender, price, max_float_wei=float_wei), float_wei)
+        terms = self._quoting.terms(sender, price, max_float_wei=float_wei)
+        self._ledger.told(ticket_ev_wei=terms.terms.expected_value_wei)
+        return Offer(price, terms, float_wei)
 
     def pinned(self, sender: Address, key: str) -> Fraction | None:
         """The price pinned for an account that is in use, as far as this node knows; None when it knows of none."""
@@ -372,7 +374,7 @@ class Recipient:
             self._ledger.learn(hold.account, applied.state)
             self._overtime.worked(
                 hold.account,
-                declared_wei=hold.amount_wei,
+                declared_wei=hold.cost_wei,
                 overtime_wei=hold.price * overtime,
                 balance_wei=applied.state.balance_wei,
                 now=self._clock.monotonic(),

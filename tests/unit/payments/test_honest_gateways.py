@@ -178,7 +178,9 @@ def estimate(flight: Flight) -> int:
 SHAPES = st.sampled_from([Fraction(1, 2), Fraction(1), Fraction(4, 3), Fraction(256, 81)])
 RATIOS = st.sampled_from([Fraction(1, 8), Fraction(1, 3), Fraction(1), Fraction(3), Fraction(10)])
 SIZES = st.lists(
-    st.sampled_from([(256, 144, 30), (426, 240, 30), (640, 360, 0), (1280, 720, 60)]), min_size=1, max_size=3
+    st.sampled_from([(0, 720, 30), (256, 144, 30), (426, 240, 30), (640, 360, 0), (1280, 720, 60)]),
+    min_size=1,
+    max_size=3,
 )
 Step = tuple[str, int, int, bool]
 STEPS = st.lists(

@@ -95,3 +95,41 @@ def test_ticket_that_counts_is_the_smallest_that_was_accepted() -> None:
     books.credit(0, ev=Fraction(1000))
     assert books.hold(units=50) is not None
     assert Books(99).hold(units=50) is None
+
+
+def test_ticket_that_counts_is_the_smallest_that_was_told() -> None:
+    books = Books(60)
+    assert books.hold(units=50) is None
+    books.ledger.told(ticket_ev_wei=Fraction(1000))
+    assert books.hold(units=50) is None
+    books.ledger.told(ticket_ev_wei=Fraction(60))
+    books.ledger.told(ticket_ev_wei=Fraction(1000))
+    assert books.hold(units=50) is not None
+
+
+def test_work_estimated_at_nothing_holds_a_ticket() -> None:
+    books = Books(199)
+    first = books.hold(units=0)
+    assert first is not None
+    assert (first.amount_wei, first.cost_wei) == (EV, Fraction(0))
+    assert books.hold(units=0) is None
+    books.work(first, 50)
+    assert books.hold(units=0) is not None
+
+
+def test_what_is_tolerated_is_measured_by_the_estimate_and_not_by_the_ticket() -> None:
+    books = Books(100)
+    hold = books.hold(units=10)
+    assert hold is not None
+    books.work(hold, 1000)
+    books.credit(900 + 69)
+    assert books.hold(units=10) is None
+    books.credit(1)
+    assert books.hold(units=10) is not None, "three estimates are"
+
+
+def test_account_known_by_a_debt_alone_needs_a_ticket_once_it_has_paid() -> None:
+    fresh = Ledger()
+    fresh.learn(KEY, AccountState(Fraction(-1), None, Fraction(0), 0.0))
+    fresh.learn(KEY, AccountState(Fraction(99), Fraction(1), EV, 0.0))
+    assert fresh.hold(KEY, units=1, price=Fraction(1), now=0.0) is None
