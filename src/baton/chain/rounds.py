@@ -67,7 +67,7 @@ class RoundWatch:
         self._rpc = rpc
         self._contracts = contracts
         self._recipient = recipient
-        self._chain_id = chain_id
+        self.chain_id = chain_id
         self._gas = gas
         self._interval_s = interval_s
         self._stale_after_s = stale_after_s
@@ -140,7 +140,7 @@ class RoundWatch:
             raise ChainUnavailableError(message)
         block = quantity(header.get("number"))
         told = header.get("l1BlockNumber")
-        if told is None and self._chain_id == ARBITRUM_ONE:
+        if told is None and self.chain_id == ARBITRUM_ONE:
             # Without it every quote would look expired and every round over.
             message = "the endpoint leaves out l1BlockNumber, which Arbitrum's headers have"
             raise ChainUnavailableError(message)
@@ -202,6 +202,11 @@ class RoundWatch:
             message = "the chain was never read"
             raise RuntimeError(message)
         return self._head
+
+    @property
+    def block(self) -> int:
+        """Number of the newest block."""
+        return self.head.block
 
     @property
     def stands(self) -> bool:
