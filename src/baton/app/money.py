@@ -166,13 +166,11 @@ class OnchainMoney:
         place = reference_database(self._settings)
         if place is not None:
             try:
-                report = await import_reference_tickets(
+                await import_reference_tickets(
                     place, recipient=self._recipient.address, store=self._tickets, now=self._clock.now
                 )
             except (ReferenceDatabaseError, BatonError) as error:
                 log.warning("tickets of the reference are not imported", reason=str(error))
-            else:
-                log.info("tickets of the reference imported", report=str(report))
 
     async def _tidy(self) -> None:
         while True:
