@@ -63,6 +63,7 @@ async def start_once(folder: Path) -> dict[str, float]:
         assert process.stdout is not None  # noqa: S101 -- started with a pipe
         process.terminate()
         text = (await process.stdout.read()).decode() + log.read_text()
+        await process.wait()  # a signal to one that just ended takes its exit code from the loop
     return {**phases(text, began=began), "until /readyz answers 200": ready_s}
 
 
