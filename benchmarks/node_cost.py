@@ -21,13 +21,13 @@ from pathlib import Path
 from baton.kernel.capabilities import Capabilities, Capability, bits_from_ids
 from baton.kernel.ids import ManifestId
 from baton.selftest.gateway import Gateway, SegmentJob
-from baton.selftest.nodeprocess import NodeProcess, running_node
+from baton.selftest.nodeprocess import NodeProcess, free_ports, running_node
 from baton.selftest.parties import Endpoint
 from benchmarks.figures import slope, with_spread
 from benchmarks.ladders import LADDER_720
 from benchmarks.machine import memory_bytes
 from benchmarks.options import Options, report
-from benchmarks.upload_sides import free_port, started
+from benchmarks.upload_sides import started
 
 _READY_TIMEOUT_S = 60.0
 _POLL_S = 0.005
@@ -44,7 +44,7 @@ _ASK_S = 0.06
 async def start_once(folder: Path) -> dict[str, float]:
     """Seconds of each phase, and of all until ``/readyz`` answers 200."""
     folder.mkdir()  # noqa: ASYNC240 -- a moment's work, and nothing else runs
-    service, management = await free_port(), await free_port()
+    service, management = free_ports(2)
     command = (
         *(sys.executable, "-m", "baton", "run", "--network", "offchain", "--data-dir", str(folder / "data")),
         *("--service-addr", f"https://127.0.0.1:{service}", "--http-addr", f"127.0.0.1:{service}"),
@@ -63,6 +63,7 @@ async def start_once(folder: Path) -> dict[str, float]:
         assert process.stdout is not None  # noqa: S101 -- started with a pipe
         process.terminate()
         text = (await process.stdout.read()).decode() + log.read_text()
+        await process.wait()  # a signal to one that just ended takes its exit code from the loop
     return {**phases(text, began=began), "until /readyz answers 200": ready_s}
 
 

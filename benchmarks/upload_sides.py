@@ -20,7 +20,7 @@ from tests.peer.segments import preset
 
 from baton.kernel.errors import Text
 from baton.selftest.inspector import child_environment
-from baton.selftest.nodeprocess import running_node
+from baton.selftest.nodeprocess import free_ports, running_node
 from baton.wire.self_signed import CERTIFICATE_FILE, PRIVATE_KEY_FILE
 from benchmarks.machine import session_cpu_s
 
@@ -165,7 +165,7 @@ async def nginx_side(folder: Path, *, uploader: Path, nginx: str, certificates: 
             while not (place / "forget.sock").exists():  # noqa: ASYNC110 -- another program makes it
                 await asyncio.sleep(0.02)
         (place / "forget.sock").chmod(0o777)
-        port = await free_port()
+        (port,) = free_ports(1)
         text = _NGINX.format(
             folder=place,
             port=port,
@@ -177,15 +177,6 @@ async def nginx_side(folder: Path, *, uploader: Path, nginx: str, certificates: 
         async with started(*command, log=place / "nginx.log") as process:
             await _until_open(port, process)
             yield Side("nginx", port, (), lambda: session_cpu_s(process.pid))
-
-
-async def free_port() -> int:
-    """A port of loopback that nobody held a moment ago."""
-    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-    port: int = server.sockets[0].getsockname()[1]
-    server.close()
-    await server.wait_closed()
-    return port
 
 
 async def _until_open(port: int, process: asyncio.subprocess.Process) -> None:

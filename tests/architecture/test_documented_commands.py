@@ -7,6 +7,7 @@ from functools import cache
 
 import pytest
 
+from baton.kernel.errors import ExitCode
 from tests.architecture.source import ROOT, tracked_files
 
 DOCUMENTS = tuple(path for path in tracked_files() if path.suffix == ".md" and path.parent.name != "adr")
@@ -51,3 +52,10 @@ def test_documented_make_targets_exist() -> None:
     }
     assert named
     assert named <= targets
+
+
+@pytest.mark.parametrize("guide", ["lifecycle.md", "troubleshooting.md"])
+def test_guides_explain_every_exit_code(guide: str) -> None:
+    text = (ROOT / "docs" / "guide" / guide).read_text(encoding="utf-8")
+    told = {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)}
+    assert {*map(int, ExitCode)} - {ExitCode.OK} <= told

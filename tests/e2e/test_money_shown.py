@@ -51,6 +51,8 @@ def test_winners_and_balances_are_shown_without_their_secrets(devnet: Devnet, tm
         (account,) = balances["newest"]
         assert account["balance_wei"] == balances["credit_wei"] == str(int(book.credit))
         assert (account["held_wei"], account["sender"]) == ("0", payer.checksum_hex)
+        assert node.manage("/EthChainID").text == str(devnet.options.chain_id)
+        assert int.from_bytes(node.manage("/currentBlock").content, "big") > 0
         money = node.status()["money"]
         assert (money["network"], money["active"], money["chain_fresh"]) == ("devnet", True, True)
         assert (money["price_wei_per_px"], money["winners"]) == (str(PRICE), spent.tickets)

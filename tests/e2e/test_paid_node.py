@@ -23,6 +23,7 @@ from tests.peer.keys import PeerKey
 from tests.peer.paying import PeerSession, credit_only, fee_estimate, price_of
 from tests.peer.segments import preset
 from tests.support import run
+from tests.unit.storage.test_reference_tickets import database, row, ticket
 
 pytestmark = [pytest.mark.node]
 
@@ -40,14 +41,14 @@ def key_file(folder: Path, private_key: bytes) -> Path:
 
 
 @contextmanager
-def paid_node(devnet: Devnet, folder: Path, *flags: str) -> Iterator[Node]:
+def paid_node(devnet: Devnet, folder: Path, *flags: str, data: str = "data") -> Iterator[Node]:
     place = key_file(folder, devnet.accounts.orchestrator.private_key)
     options = (
         *("--network", "devnet", "--eth-url", devnet.rpc_url, "--block-polling-interval", "200ms", "--monitor"),
         *("--eth-controller", "0x" + devnet.addresses.controller.hex(), "--eth-keystore-path", str(place)),
         *("--price-per-unit", str(PRICE), "--encoder-preset", "ultrafast", *flags),
     )
-    with running_node(folder / "data", *options) as node:
+    with running_node(folder / data, *options) as node:
         yield node
 
 
@@ -119,6 +120,15 @@ def test_nobody_works_for_nothing(devnet: Devnet, payer: PeerKey, tmp_path: Path
         with PeerGateway(node.url) as stranger, pytest.raises(Exception, match="insufficient sender reserve"):
             stranger.get_orchestrator()
         gateway.end_all()
+
+
+def test_winners_of_the_reference_are_taken_over_and_said_once(devnet: Devnet, tmp_path: Path) -> None:
+    won = ticket(recipient=devnet.accounts.orchestrator.address)
+    database(tmp_path / "lpdb.sqlite3", row(won), row(ticket(nonce=2)))
+    with paid_node(devnet, tmp_path, data="baton") as node:
+        assert winners(node) == [(won.hash, "pending")]
+        told = [line.fields for line in node.log() if line.event == "tickets of the reference imported"]
+        assert [(fields["kept"], fields["other_recipient"]) for fields in told] == [(1, 1)]
 
 
 def test_the_probe_pays(devnet: Devnet, tmp_path: Path) -> None:

@@ -271,6 +271,7 @@ class Assembly:
                 verbosity=self._verbosity,
                 transcodes=settings.video.transcoder,
                 prices=PriceRoutes(desk=prices) if prices is not None else None,
+                chain=self._money.chain,
             ),
             metrics=self._metrics_page(),
         )

@@ -28,6 +28,7 @@ from baton.kernel.ids import ZERO_ADDRESS, Address, address_from_hex, to_checksu
 from baton.kernel.metrics import Metrics
 from baton.node.health import Health
 from baton.node.service import Criticality, Service
+from baton.ops.known_routes import KnownChain
 from baton.ops.money import MoneyView
 from baton.payments.ports import ChainUnavailableError
 from baton.payments.quoting import Quoting
@@ -71,6 +72,11 @@ class Money(Protocol):
         """The prices in force; None where nobody pays."""
         ...
 
+    @property
+    def chain(self) -> KnownChain | None:
+        """The chain as it was last seen; None where nobody pays."""
+        ...
+
     def services(self, health: Health) -> list[Service]:
         """What runs for it, in the order of start; what keeps it from working is a fact of ``health``."""
         ...
@@ -88,6 +94,7 @@ class OffchainMoney:
     senders: SenderCheck
     view: MoneyView | None = None
     prices: Prices | None = None
+    chain: KnownChain | None = None
 
     def services(self, health: Health) -> list[Service]:
         """Nothing runs."""
@@ -120,6 +127,7 @@ class OnchainMoney:
         self._prices = prices
         self.prices: Prices | None = prices
         self._rounds = rounds
+        self.chain: KnownChain | None = rounds
         self._recipient = recipient
         self._tickets = tickets
         self._secrets = secrets

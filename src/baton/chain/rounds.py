@@ -70,7 +70,7 @@ class RoundWatch:
         self._rpc = rpc
         self._contracts = contracts
         self._recipient = recipient
-        self._chain_id = chain_id
+        self.chain_id = chain_id
         self._gas = gas
         self._interval_s = interval_s
         self._stale_after_s = stale_after_s
@@ -152,7 +152,7 @@ class RoundWatch:
             raise ChainUnavailableError(message)
         block = quantity(header.get("number"), most=_MOST_NUMBER)
         told = header.get("l1BlockNumber")
-        if told is None and self._chain_id == ARBITRUM_ONE:
+        if told is None and self.chain_id == ARBITRUM_ONE:
             # Without it every quote would look expired and every round over.
             message = "the endpoint leaves out l1BlockNumber, which Arbitrum's headers have"
             raise ChainUnavailableError(message)
@@ -166,7 +166,7 @@ class RoundWatch:
     def _learn(self, head: ChainHead) -> None:
         before = self._head
         self._head = head
-        if self._chain_id == ARBITRUM_ONE and before is not None and head.block == before.block:
+        if self.chain_id == ARBITRUM_ONE and before is not None and head.block == before.block:
             # Other chains, like those of tests, may make a block only when there is something to put into it.
             if not self.is_fresh:
                 self._tell_trouble(ChainUnavailableError(f"the endpoint stands still at block {head.block}"))
@@ -213,6 +213,11 @@ class RoundWatch:
             message = "the chain was never read"
             raise RuntimeError(message)
         return self._head
+
+    @property
+    def block(self) -> int:
+        """Number of the newest block."""
+        return self.head.block
 
     @property
     def stands(self) -> bool:

@@ -1,13 +1,15 @@
 """The routes that operators' scripts and dashboards know from the reference (operator.md 11), as far as they apply.
 
 Paths, parameters, bodies and error texts are the reference's; what changes something is POST only, which
-``ops.guard`` lets through for the operator alone. Off-chain every route about chain, stake and money answers 500
-``missing ETH client``. Errors are text with a line end; an answer is one answer: nothing follows an error.
+``ops.guard`` lets through for the operator alone. On a chain its id, the newest block and prices are told; every other
+route about chain, stake and money, and off-chain all of them, answer 500 ``missing ETH client``. Errors are text with a
+line end; an answer is one answer: nothing follows an error.
 """
 
 import platform
 import sys
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 import orjson
 import structlog
@@ -19,7 +21,7 @@ from baton.ops.plain import error, parameter, text
 from baton.ops.price_routes import NoPrices, PriceRoutes
 from baton.ops.status import SessionLimit
 
-__all__ = ["KnownRoutes"]
+__all__ = ["KnownChain", "KnownRoutes"]
 
 log = structlog.get_logger("baton.ops")
 
@@ -42,6 +44,20 @@ _CHAIN_CHANGES = (
 )
 
 
+class KnownChain(Protocol):
+    """The chain a node works on, as it was last seen."""
+
+    @property
+    def chain_id(self) -> int:
+        """Its id."""
+        ...
+
+    @property
+    def block(self) -> int:
+        """Number of its newest block."""
+        ...
+
+
 class KnownRoutes:
     """What each of them answers."""
 
@@ -52,9 +68,11 @@ class KnownRoutes:
         verbosity: LogVerbosity,
         transcodes: bool,
         prices: PriceRoutes | None = None,
+        chain: KnownChain | None = None,
     ) -> None:
-        """``transcodes``: the node has a transcoder of its own. Off-chain there are no ``prices``."""
+        """``transcodes``: the node has a transcoder of its own. Off-chain there are no ``prices`` and no ``chain``."""
         self._prices = prices
+        self._chain = chain
         self._session_limit = session_limit
         self._verbosity = verbosity
         self._transcodes = transcodes
@@ -114,11 +132,15 @@ class KnownRoutes:
 
     async def chain_id(self) -> Response:
         """Off-chain it is 0."""
-        return text("0")
+        return text(str(self._chain.chain_id if self._chain is not None else 0))
 
     async def current_block(self) -> Response:
         """The number as big-endian bytes: without a chain no block was seen, and zero has no bytes."""
-        return text("")
+        if self._chain is None:
+            return text("")
+        number = self._chain.block
+        content = number.to_bytes((number.bit_length() + 7) // 8, "big")
+        return Response(content, headers={"content-type": "application/octet-stream"})
 
     async def log_level(self) -> Response:
         """The verbosity as a number."""

@@ -131,7 +131,7 @@ class PaymentSession:
         self._terms = terms
 
     async def pay(self, profiles: tuple[VideoProfile, ...], *, duration_ms: int) -> Spent:
-        """The payment for a segment; until ``settle`` or ``restore`` its credit is set aside.
+        """The payment for a segment; until ``settle`` its credit is set aside.
 
         Raises:
             TermsRefusedError: no gateway would pay under the terms that are held.
@@ -169,10 +169,6 @@ class PaymentSession:
         fee_wei = pixels * spent.price
         self._fees_wei += fee_wei
         self._credit_wei += spent.existing_wei + spent.fresh_wei - fee_wei
-
-    def restore(self, spent: Spent) -> None:
-        """Nothing was sent: what was there before is there again; the nonces are lost."""
-        self._credit_wei += spent.existing_wei
 
     def _price(self) -> Fraction:
         price = price_per_px(self._terms.price) if self._terms.price is not None else Fraction(0)

@@ -17,7 +17,7 @@ from baton.kernel.metrics import SilentMetrics
 from baton.node.drain import Drain
 from baton.node.health import Health
 from baton.ops.api import ManagementPort, MetricsPage
-from baton.ops.known_routes import KnownRoutes
+from baton.ops.known_routes import KnownChain, KnownRoutes
 from baton.ops.logs import LogVerbosity
 from baton.ops.metrics import PrometheusMetrics
 from baton.ops.money import MoneyView
@@ -116,6 +116,7 @@ class Rig:
     transcodes: bool = True
     money: MoneyView | None = None
     prices: Prices | None = None
+    chain: KnownChain | None = None
     sampled: int = 0
 
     def __post_init__(self) -> None:
@@ -161,6 +162,7 @@ class Rig:
                 verbosity=self.verbosity,
                 transcodes=self.transcodes,
                 prices=PriceRoutes(desk=self.prices) if self.prices is not None else None,
+                chain=self.chain,
             ),
             metrics=MetricsPage(metrics=self.metrics, sample=self.sample) if self.metrics is not None else None,
         )

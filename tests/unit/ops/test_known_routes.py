@@ -13,6 +13,11 @@ from tests.unit.ops.rig import Limit, Rig
 TEXT = "text/plain; charset=utf-8"
 
 
+class Chain:
+    chain_id = 54321
+    block = 0x010002
+
+
 def shape(answer: httpx.Response) -> tuple[int, str, str]:
     return answer.status_code, answer.headers["content-type"], answer.text
 
@@ -28,6 +33,16 @@ def test_reads_answer_as_the_reference_does(tmp_path: Path) -> None:
                 "/getLogLevel": "3",
             }.items():
                 assert shape(await client.get(path)) == (200, TEXT, body)
+
+    run(story())
+
+
+def test_chain_is_told_as_it_was_last_seen(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with Rig(tmp_path, chain=Chain()).running() as client:
+            assert shape(await client.get("/EthChainID")) == (200, TEXT, "54321")
+            block = await client.get("/currentBlock")
+            assert (block.status_code, block.content) == (200, bytes([1, 0, 2]))
 
     run(story())
 

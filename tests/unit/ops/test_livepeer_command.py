@@ -54,7 +54,10 @@ def test_problems_go_to_standard_error_with_code_2(tmp_path: Path) -> None:
     result = call("-orchestrator", "-redeemerAddr", "x", "-monitor=2", home=tmp_path)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.splitlines()[0] == "baton: 3 problems with the settings; nothing was started"
-    assert result.stderr.splitlines()[-1].startswith("This version is an orchestrator with its own transcoder")
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("This version is an orchestrator with its own transcoder")
+    guide = (Path(__file__).parents[3] / "docs" / "guide" / "moving-from-livepeer.md").read_text("utf-8")
+    assert last in " ".join(guide.split())
     assert not (tmp_path / ".lpData").exists()
 
 

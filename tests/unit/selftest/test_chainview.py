@@ -18,7 +18,7 @@ def rpc(result: object) -> bytes:
     return json.dumps({"jsonrpc": "2.0", "id": 1, "result": result}).encode()
 
 
-async def answered(body: bytes, *, status: int, ask_sender: bool) -> object:
+async def answered(body: bytes, *, status: int, ask_sender: bool, face_value_wei: int = 1) -> object:
     async def answer(_: web.Request) -> web.Response:
         return web.Response(status=status, body=body)
 
@@ -31,7 +31,7 @@ async def answered(body: bytes, *, status: int, ask_sender: bool) -> object:
         await site.start()
         view = ChainView(rpc_url=f"http://127.0.0.1:{runner.addresses[0][1]}/", ticket_broker=BROKER)
         if ask_sender:
-            return await view.sender_fault(SENDER, face_value_wei=1)
+            return await view.sender_fault(SENDER, face_value_wei=face_value_wei)
         return await view.last_seen_l1_block()
     finally:
         await runner.cleanup()
@@ -63,6 +63,23 @@ def test_block_of_no_chain(body: bytes, status: int, reason: str) -> None:
 def test_sender_of_no_broker(result: object) -> None:
     with pytest.raises(PeerError, match="does not tell what stands behind a sender"):
         run(answered(rpc(result), status=200, ask_sender=True))
+
+
+@pytest.mark.parametrize(
+    ("deposit", "withdraw_round", "reserve", "fault"),
+    [
+        (1, 0, 1, None),
+        (1, 5, 1, "deposit and reserve for sender 0x2222222222222222222222222222222222222222 is set to unlock soon"),
+        (1, 0, 0, "no sender reserve"),
+        (0, 0, 1, "no sender deposit"),
+        (1, 0, 1, "ticket faceValue 2 > max faceValue 1"),
+    ],
+)
+def test_sender_that_cannot_pay_is_told_why(deposit: int, withdraw_round: int, reserve: int, fault: str | None) -> None:
+    words = b"".join(number.to_bytes(32, "big") for number in (deposit, withdraw_round, reserve, 0))
+    face_value_wei = 2 if fault and "faceValue" in fault else 1
+    told = run(answered(rpc("0x" + words.hex()), status=200, ask_sender=True, face_value_wei=face_value_wei))
+    assert told == fault
 
 
 def test_nobody_there() -> None:

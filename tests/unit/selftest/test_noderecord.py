@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
 
 from baton.jobs.messages import TicketParams
 from baton.kernel.crypto import keccak256
@@ -16,6 +17,7 @@ from baton.selftest.checks_payment import judge_balances, judge_debit, judge_tic
 from baton.selftest.noderecord import NodeCounts, NodeRecord, RecordError, Winner, read_record, winner_faults
 from baton.selftest.paying import PaymentSession
 from baton.selftest.tickets import sign_ticket
+from baton.storage.schema import ACCOUNTS, METADATA, TICKETS
 from tests.support import run
 from tests.unit.selftest.test_paying import KEY, PARAMS, TERMS
 
@@ -58,6 +60,46 @@ def test_record_of_something_else_is_an_error(tmp_path: Path) -> None:
     database.close()
     with pytest.raises(RecordError, match="no such table"):
         read_record(tmp_path, sender=KEY.address)
+
+
+def test_record_of_one_gateway_leaves_others_out(tmp_path: Path) -> None:
+    place = f"sqlite:///{tmp_path / 'money.sqlite3'}"
+    engine = create_engine(place)
+    METADATA.create_all(engine)
+    other = bytes(20)
+    with engine.begin() as database:
+        for sender, nonce in ((KEY.address, 1), (other, 2)):
+            made = winner(nonce=nonce)
+            database.execute(
+                ACCOUNTS.insert().values(
+                    sender=sender, key=b"session", balance_wei=f"{nonce}/3", ticket_ev_wei="0", touched_s=0.0
+                )
+            )
+            database.execute(
+                TICKETS.insert().values(
+                    ticket_hash=bytes([nonce]) * 32,
+                    sender=sender,
+                    recipient=SURE.recipient,
+                    face_value_wei=str(made.face_value_wei),
+                    win_prob=str(2**256 - 1),
+                    sender_nonce=nonce,
+                    recipient_rand_hash=SURE.recipient_rand_hash,
+                    recipient_rand=RAND,
+                    creation_round=SURE.creation_round,
+                    creation_round_block_hash=SURE.creation_round_block_hash,
+                    expiration_block=20_000_040,
+                    signature=made.signature,
+                    account_key=b"session",
+                    won_at_s=0.0,
+                    state="pending",
+                    changed_at_s=0.0,
+                )
+            )
+    engine.dispose()
+    record = read_record(tmp_path, sender=KEY.address)
+    assert record.balance_wei == Fraction(1, 3)
+    assert [found.nonce for found in record.winners] == [1]
+    assert winner_faults(record.winners, key=KEY) == ()
 
 
 def paid() -> PaymentSession:

@@ -33,8 +33,9 @@ _ALSO = (
 )
 
 _SCOPE = (
-    "This version is an orchestrator with its own transcoder, off-chain: it has no chain, payments, AI or remote "
-    "transcoders yet. Take out what is refused; -check shows what is left without starting anything."
+    "This version is an orchestrator with its own transcoder, off-chain or on a private network: it has no "
+    "redemption, AI or remote transcoders yet. Take out what is refused; -check shows what is left without starting "
+    "anything."
 )
 _NOT_HERE = "this version"
 """What every refusal of something that is yet to come says."""
