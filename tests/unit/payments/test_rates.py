@@ -85,7 +85,7 @@ def test_looks_come_at_full_hours(feed: Feed) -> None:
     async def scenario() -> None:
         await rates.start()
         task = asyncio.ensure_future(rates.run())
-        await eventually(lambda: feed.asked >= 3, what="three looks")
+        await eventually(lambda: len(pauses) >= 3, what="three pauses")
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
