@@ -13,6 +13,7 @@ import ctypes
 import importlib
 import os
 import resource
+import select
 import signal
 import socket
 import sys
@@ -24,6 +25,7 @@ from typing import Any
 
 from baton.kernel.errors import Text, TranscodeError
 from baton.media.frames import FrameReader
+from baton.media.heap import REST_AFTER_S, Heap
 from baton.media.job import EncoderTuning, EngineReport, TranscodeOutput, TranscodeRequest
 from baton.media.messages import (
     ANSWER_LIMITS,
@@ -66,6 +68,7 @@ def main() -> None:
     options = _parse_arguments()
     _settle_in(parent=options.parent, niceness=options.nice)
     os.set_inheritable(options.fd, False)  # programs that an engine starts must not hold our line open
+    heap = Heap()
     if options.cell:
         confine(Cell.from_text(options.cell))
     engine = _load(transcode=options.transcode, probe=options.probe, release=options.release)
@@ -73,7 +76,7 @@ def main() -> None:
     link = socket.socket(fileno=options.fd)
     with suppress(BrokenPipeError, ConnectionResetError):
         _send(link, Hello(pid=os.getpid()))
-        _serve(link, engine)
+        _serve(link, engine, heap)
 
 
 def _parse_arguments() -> argparse.Namespace:
@@ -119,13 +122,23 @@ def _function(name: str) -> Any:  # noqa: ANN401 -- what a name leads to has no 
     return getattr(importlib.import_module(module), function)
 
 
-def _serve(link: socket.socket, engine: _Engine) -> None:
+def _serve(link: socket.socket, engine: _Engine, heap: Heap) -> None:
     reader = FrameReader(limits=JOB_LIMITS)
-    while data := link.recv(_READ_BYTES):
+    waiting = select.poll()
+    waiting.register(link, select.POLLIN)
+    while data := _receive(link, waiting, heap):
         for frame in reader.feed(data):
             job = decode_job(frame)
             _send(link, Accepted())
             _send(link, _fitting(_work(engine, job)))
+            heap.after_job()
+
+
+def _receive(link: socket.socket, waiting: "select.poll", heap: Heap) -> bytes:
+    """What the node says next; after a while without a word, memory is returned first."""
+    if not waiting.poll(REST_AFTER_S * 1000):
+        heap.return_free()
+    return link.recv(_READ_BYTES)
 
 
 def _work(engine: _Engine, job: Job) -> Answer:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from baton.kernel.errors import Text
+from baton.media.heap import HEAP_ENVIRONMENT
 from baton.media.link import Link
 from baton.media.messages import Accepted, Answer, Failed, Hello, Released
 from baton.media.sandbox import Cell
@@ -371,7 +372,7 @@ def _environment(ours: Mapping[str, str]) -> dict[str, str]:
     """What a child may know of our environment. Listed by name, so that no secret slips through."""
     handed = {k: v for k, v in ours.items() if k in _HANDED_DOWN or k.startswith(_HANDED_DOWN_PREFIXES)}
     handed["PYTHONPATH"] = os.pathsep.join(entry for entry in sys.path if entry)
-    return handed
+    return {**HEAP_ENVIRONMENT, **handed}
 
 
 def _vitals(pid: int) -> tuple[bool, int]:

@@ -1,0 +1,73 @@
+"""The memory of an engine child: kept between segments, returned when it rests or keeps too much."""
+
+import ctypes
+import os
+import subprocess
+import sys
+
+import pytest
+
+from baton.media import heap
+
+needs_glibc = pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="the C library is another than glibc 2.33 or newer"
+)
+
+_KEEPS = """
+import ctypes, resource, sys
+from baton.media.heap import Heap
+library = ctypes.CDLL(None)
+library.malloc.restype = ctypes.c_void_p
+library.free.argtypes = [ctypes.c_void_p]
+kept = Heap()
+pieces = [library.malloc(8 << 20) for _ in range(int(sys.argv[1]))]
+for piece in pieces:
+    ctypes.memset(ctypes.c_void_p(piece), 1, 8 << 20)
+last = library.malloc(1 << 20)  # stands behind them, so that the library does not return them by itself
+for piece in pieces:
+    library.free(piece)
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize() >> 20
+freed = resident()
+kept.after_job()
+worked = resident()
+kept.return_free()
+print(freed, worked, resident())
+"""
+
+
+def _megabytes(pieces: int, environment: dict[str, str]) -> tuple[int, int, int]:
+    """Resident megabytes after so many pieces of 8 MiB were freed, after a job, and at rest."""
+    command = (sys.executable, "-c", _KEEPS, str(pieces))
+    told = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=True, timeout=60)
+    freed, worked, rested = map(int, told.stdout.split())
+    return freed, worked, rested
+
+
+@needs_glibc
+def test_what_a_segment_frees_stays_for_the_next_and_goes_at_rest() -> None:
+    freed, worked, rested = _megabytes(20, dict(heap.HEAP_ENVIRONMENT))
+    assert freed > 160
+    assert worked > 160
+    assert rested < 60
+
+
+@needs_glibc
+def test_without_the_settings_it_would_go_at_once() -> None:
+    freed, _, _ = _megabytes(20, {"GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=131072"})
+    assert freed < 60
+
+
+@needs_glibc
+def test_more_than_is_good_goes_when_the_job_is_done() -> None:
+    freed, worked, _ = _megabytes(80, dict(heap.HEAP_ENVIRONMENT))
+    assert freed > 640
+    assert worked < 60
+
+
+def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("baton.media.heap.ctypes.CDLL", lambda _name: object())
+    other = heap.Heap()
+    assert other.free_bytes() == 0
+    other.after_job()
+    other.return_free()
