@@ -19,7 +19,7 @@ from baton.media.heap import Heap
 library = ctypes.CDLL(None)
 library.malloc.restype = ctypes.c_void_p
 library.free.argtypes = [ctypes.c_void_p]
-kept = Heap()
+kept = Heap(most_kept_bytes=512 << 20)
 pieces = [library.malloc(8 << 20) for _ in range(int(sys.argv[1]))]
 for piece in pieces:
     ctypes.memset(ctypes.c_void_p(piece), 1, 8 << 20)
@@ -46,7 +46,7 @@ def _megabytes(pieces: int, environment: dict[str, str]) -> tuple[int, int, int]
 
 @needs_glibc
 def test_what_a_segment_frees_stays_for_the_next_and_goes_at_rest() -> None:
-    freed, worked, rested = _megabytes(20, dict(heap.HEAP_ENVIRONMENT))
+    freed, worked, rested = _megabytes(20, heap.heap_environment(heap.MOST_KEPT_BYTES))
     assert freed > 160
     assert worked > 160
     assert rested < 60
@@ -60,14 +60,19 @@ def test_without_the_settings_it_would_go_at_once() -> None:
 
 @needs_glibc
 def test_more_than_is_good_goes_when_the_job_is_done() -> None:
-    freed, worked, _ = _megabytes(80, dict(heap.HEAP_ENVIRONMENT))
+    freed, worked, _ = _megabytes(80, heap.heap_environment(heap.MOST_KEPT_BYTES))
     assert freed > 640
     assert worked < 60
 
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("baton.media.heap.ctypes.CDLL", lambda _name: object())
-    other = heap.Heap()
+    other = heap.Heap(most_kept_bytes=0)
     assert other.free_bytes() == 0
     other.after_job()
     other.return_free()
+
+
+def test_what_is_kept_is_a_small_part_of_the_limit() -> None:
+    assert heap.kept_bytes(4 << 30) == 512 << 20
+    assert heap.kept_bytes(256 << 20) == 32 << 20

@@ -68,7 +68,7 @@ def main() -> None:
     options = _parse_arguments()
     _settle_in(parent=options.parent, niceness=options.nice)
     os.set_inheritable(options.fd, False)  # programs that an engine starts must not hold our line open
-    heap = Heap()
+    heap = Heap(most_kept_bytes=options.keep)
     if options.cell:
         confine(Cell.from_text(options.cell))
     engine = _load(transcode=options.transcode, probe=options.probe, release=options.release)
@@ -87,6 +87,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--transcode", required=True, help="module:function that does segments")
     parser.add_argument("--probe", required=True, help="module:function that tries the engine")
     parser.add_argument("--release", default="", help="module:function that lets go of a stream")
+    parser.add_argument("--keep", type=int, required=True, help="bytes of free memory that may stay between jobs")
     parser.add_argument("--cell", default="", help="what it is left with, as JSON; empty leaves it everything")
     return parser.parse_args()
 
@@ -130,8 +131,10 @@ def _serve(link: socket.socket, engine: _Engine, heap: Heap) -> None:
         for frame in reader.feed(data):
             job = decode_job(frame)
             _send(link, Accepted())
-            _send(link, _fitting(_work(engine, job)))
-            heap.after_job()
+            answer = _fitting(_work(engine, job))
+            heap.after_job()  # before the answer: the node looks at our size when it has that
+            _send(link, answer)
+            del answer
 
 
 def _receive(link: socket.socket, waiting: "select.poll", heap: Heap) -> bytes:

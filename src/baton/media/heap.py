@@ -7,32 +7,35 @@ has them, and returns it when it is at rest or keeps more than it should.
 """
 
 import ctypes
-from collections.abc import Mapping
-from types import MappingProxyType
 
-__all__ = ["HEAP_ENVIRONMENT", "REST_AFTER_S", "Heap"]
+__all__ = ["MOST_KEPT_BYTES", "REST_AFTER_S", "Heap", "heap_environment", "kept_bytes"]
 
 REST_AFTER_S = 5.0
 """A child without a job for so long returns what it does not use. Live segments come every two seconds."""
 
-_MOST_KEPT_BYTES = 512 << 20
+MOST_KEPT_BYTES = 512 << 20
 """More free memory than this is returned after each job: 4K ladders leave that much."""
 
-_TUNABLES = MappingProxyType(
-    {
+_SHARE_OF_LIMIT = 8
+"""A child that rests with more than half of its limit is replaced; what it keeps in vain shall not be the reason."""
+
+
+def kept_bytes(memory_limit_bytes: int) -> int:
+    """How much free memory a child with this limit may keep between jobs."""
+    return min(MOST_KEPT_BYTES, memory_limit_bytes // _SHARE_OF_LIMIT)
+
+
+def heap_environment(most_kept_bytes: int) -> dict[str, str]:
+    """What the C library must be told before a process begins. Others than glibc do not look at it."""
+    tunables = {
         # Threads of renditions come and go; each in an arena of its own would leave its memory to nobody.
         "arena_max": 1,
         # 32 MiB is the most that the library takes: smaller pieces come from the heap, where they can stay.
         "mmap_threshold": 32 << 20,
-        "trim_threshold": _MOST_KEPT_BYTES,
+        "trim_threshold": most_kept_bytes,
         "hugetlb": 1,
     }
-)
-
-HEAP_ENVIRONMENT: Mapping[str, str] = MappingProxyType(
-    {"GLIBC_TUNABLES": ":".join(f"glibc.malloc.{name}={value}" for name, value in _TUNABLES.items())}
-)
-"""What the C library must be told before a process begins. Others than glibc do not look at it."""
+    return {"GLIBC_TUNABLES": ":".join(f"glibc.malloc.{name}={value}" for name, value in tunables.items())}
 
 
 class _Usage(ctypes.Structure):
@@ -50,8 +53,9 @@ class _Usage(ctypes.Structure):
 class Heap:
     """This process's heap. Nothing is kept and nothing done where the C library is not glibc 2.33 or newer."""
 
-    def __init__(self) -> None:
-        """Looks up the library's functions, which a cell would not allow later."""
+    def __init__(self, *, most_kept_bytes: int) -> None:
+        """Looks up the library's functions, before a cell closes."""
+        self._most_kept_bytes = most_kept_bytes
         library = ctypes.CDLL(None)
         self._trim = getattr(library, "malloc_trim", None)
         self._usage = getattr(library, "mallinfo2", None)
@@ -64,7 +68,7 @@ class Heap:
 
     def after_job(self) -> None:
         """A job is done: return what is kept if it is too much."""
-        if self.free_bytes() > _MOST_KEPT_BYTES:
+        if self.free_bytes() > self._most_kept_bytes:
             self.return_free()
 
     def return_free(self) -> None:

@@ -23,6 +23,7 @@ from baton.kernel.clock import Clock
 from baton.kernel.errors import CapacityError, EngineLostError, ExitCode, StartError, Text, TranscodeError
 from baton.kernel.metrics import Metrics
 from baton.media.frames import FrameError
+from baton.media.heap import kept_bytes
 from baton.media.job import Choice, EncoderTuning, EngineReport, TranscodeOutput, TranscodeRequest
 from baton.media.keepers import ChildKeepers, ChildView, KeeperLimits
 from baton.media.line import ChildLine
@@ -101,7 +102,7 @@ class EnginePool:
         than half of it or has done ``recycle_after_jobs`` jobs. ``device`` is a name for metrics and logs. Pools of one
         node share their ``poison``, so that a bad segment is known on every device.
         """
-        command = command or ChildCommand()
+        command = replace(command or ChildCommand(), kept_bytes=kept_bytes(memory_limit_bytes))
         self.device = device
         self._limits = limits or PoolLimits()
         self._tuning = tuning

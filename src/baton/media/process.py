@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from baton.kernel.errors import Text
-from baton.media.heap import HEAP_ENVIRONMENT
+from baton.media.heap import MOST_KEPT_BYTES, heap_environment
 from baton.media.link import Link
 from baton.media.messages import Accepted, Answer, Failed, Hello, Released
 from baton.media.sandbox import Cell
@@ -129,6 +129,8 @@ class ChildCommand:
     """How far a child steps back from the node's own work, which must answer while all cores encode."""
     environment: tuple[tuple[str, str], ...] = ()
     """Further variables of the child's environment: which device it shall see."""
+    kept_bytes: int = MOST_KEPT_BYTES
+    """Free memory that a child keeps between jobs; the pool lowers it to fit its limit."""
     cell: Cell | None = None
     """What the child is left with; None leaves it everything its user has."""
 
@@ -351,12 +353,16 @@ def _spawn(command: ChildCommand, socket_end: socket.socket) -> EngineChild:
                 *(sys.executable, "-P", "-X", "faulthandler", "-m", "baton.media.child"),
                 *("--fd", str(socket_end.fileno()), "--parent", str(os.getpid()), "--nice", str(command.niceness)),
                 *("--transcode", command.transcode, "--probe", command.probe, "--release", command.release),
+                *("--keep", str(command.kept_bytes)),
                 *("--cell", cell.as_text() if cell is not None else ""),
             ],
             stdin=subprocess.DEVNULL,
             stdout=their_words_fd,
             stderr=their_words_fd,
-            env=_environment(os.environ) | (cell.environment if cell is not None else {}) | environment,
+            env=_environment(os.environ)
+            | heap_environment(command.kept_bytes)
+            | (cell.environment if cell is not None else {})
+            | environment,
             pass_fds=(socket_end.fileno(),),
             process_group=0,
         )
@@ -372,7 +378,7 @@ def _environment(ours: Mapping[str, str]) -> dict[str, str]:
     """What a child may know of our environment. Listed by name, so that no secret slips through."""
     handed = {k: v for k, v in ours.items() if k in _HANDED_DOWN or k.startswith(_HANDED_DOWN_PREFIXES)}
     handed["PYTHONPATH"] = os.pathsep.join(entry for entry in sys.path if entry)
-    return {**HEAP_ENVIRONMENT, **handed}
+    return handed
 
 
 def _vitals(pid: int) -> tuple[bool, int]:
