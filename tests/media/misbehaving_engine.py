@@ -67,6 +67,9 @@ def probe_gone(tuning: EncoderTuning) -> EngineReport:
     raise TranscodeError(Text.ENCODER_NOT_FOUND, detail=f"nothing for {tuning.preset}")
 
 
+_STAYS: list[bytearray] = []
+
+
 def _fine(argument: str) -> None:
     del argument
 
@@ -91,6 +94,13 @@ def _grow(argument: str) -> None:
     """Grow by ``argument`` MiB, then wait."""
     hoard = [b"\x01" * (1 << 20) for _ in range(int(argument))]
     _hang(str(len(hoard)))
+
+
+def _hoard(argument: str) -> None:
+    """Take ``argument`` pieces of 8 MiB, as a ladder does, and free them below one that stays."""
+    pieces = [b"\x01" * (8 << 20) for _ in range(int(argument))]
+    _STAYS.append(bytearray(1 << 20))
+    del pieces
 
 
 def _refuse(argument: str) -> None:
@@ -204,6 +214,7 @@ _ORDERS = {
     "exit": _exit,
     "hang": _hang,
     "grow": _grow,
+    "hoard": _hoard,
     "refuse": _refuse,
     "stumble": _stumble,
     "no_memory": _no_memory,

@@ -1,13 +1,17 @@
 """The memory of an engine child: kept between segments, returned when it rests or keeps too much."""
 
+import asyncio
 import ctypes
 import os
+import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from baton.media import heap
+from tests.media.pooling import CountingMetrics, folder_for, make_pool, order, running, tries, until
 
 needs_glibc = pytest.mark.skipif(
     not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="the C library is another than glibc 2.33 or newer"
@@ -63,6 +67,37 @@ def test_more_than_is_good_goes_when_the_job_is_done() -> None:
     freed, worked, _ = _megabytes(80, heap.heap_environment(heap.MOST_KEPT_BYTES))
     assert freed > 640
     assert worked < 60
+
+
+def _resident_mb(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize() >> 20
+
+
+@needs_glibc
+def test_a_child_keeps_what_a_job_freed_until_it_rests(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running(make_pool(children=1, memory_limit_bytes=4 << 30)) as pool:
+            folder = folder_for(tmp_path)
+            await order(pool, "hoard 40", folder)
+            (child,) = tries(folder)
+            assert _resident_mb(child) > 320
+            await until(lambda: _resident_mb(child) < 150)
+
+    asyncio.run(story())
+
+
+@needs_glibc
+def test_a_small_limit_replaces_no_child_for_what_it_keeps(tmp_path: Path) -> None:
+    """Each job takes more than half of the limit, which no child may rest with."""
+
+    async def story() -> None:
+        metrics = CountingMetrics()
+        async with running(make_pool(children=1, memory_limit_bytes=512 << 20, metrics=metrics)) as pool:
+            for _ in range(4):
+                await order(pool, "hoard 36", folder_for(tmp_path))
+            assert metrics.counted["engine_restarts_total recycled"] == 0
+
+    asyncio.run(story())
 
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,7 @@ class Heap:
             self._usage.restype = _Usage
 
     def free_bytes(self) -> int:
-        """Bytes that are free and not returned to the system; 0 where nobody tells."""
+        """Bytes in free pieces, those whose pages were returned among them; 0 where nobody tells."""
         return int(self._usage().fordblks) if self._usage is not None else 0
 
     def after_job(self) -> None:

@@ -54,6 +54,16 @@ class Books:
             return error.fault
         return None
 
+    async def being_asked(self) -> asyncio.Task[int]:
+        """What is on record has grown old, and asking for it again is under way until ``record.go``."""
+        self.record.wei = 100
+        await self.exposure.outstanding_wei(WHO)
+        self.clock.advance(20)
+        self.record.go.clear()
+        asking = asyncio.create_task(self.exposure.outstanding_wei(WHO))
+        await eventually(lambda: self.record.asked == 2, what="the record is asked")
+        return asking
+
 
 @pytest.mark.parametrize(("wei", "fault"), [(0, None), (MOST, None), (MOST + 1, Fault.SENDER_EXPOSED)])
 def test_sixteen_winners_beyond_what_the_chain_pays_are_taken(wei: int, fault: Fault | None) -> None:
@@ -130,12 +140,7 @@ def test_record_of_several_nodes_is_asked_every_second() -> None:
 def test_what_is_won_while_the_record_is_read_is_not_lost() -> None:
     async def story() -> None:
         books = Books()
-        books.record.wei = 100
-        await books.exposure.outstanding_wei(WHO)
-        books.clock.advance(20)
-        books.record.go.clear()
-        asking = asyncio.create_task(books.exposure.outstanding_wei(WHO))
-        await eventually(lambda: books.record.asked == 2, what="the record is asked")
+        asking = await books.being_asked()
         books.exposure.won(WHO, 50)
         books.record.go.set()
         assert await asking == 150
@@ -149,12 +154,7 @@ def test_what_is_won_while_the_record_is_read_is_not_lost() -> None:
 def test_what_is_redeemed_while_the_record_is_read_has_it_asked_again() -> None:
     async def story() -> None:
         books = Books()
-        books.record.wei = 100
-        await books.exposure.outstanding_wei(WHO)
-        books.clock.advance(20)
-        books.record.go.clear()
-        asking = asyncio.create_task(books.exposure.outstanding_wei(WHO))
-        await eventually(lambda: books.record.asked == 2, what="the record is asked")
+        asking = await books.being_asked()
         books.exposure.changed(WHO)
         books.record.wei = 0
         books.record.go.set()
